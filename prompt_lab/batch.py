@@ -1,0 +1,69 @@
+"""What flows through the lab: an example as a person reads it, and a batch as a model reads it."""
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, fields, replace
+from functools import cached_property
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    import torch
+
+
+@dataclass(frozen=True)
+class Example:
+    """One text, or pair of texts, with its label.
+
+    Attributes:
+        fields: text by field name (``text_a``, ``text_b``).
+        label: index into the task's labels; None when unlabelled.
+        origin: where it was read, such as ``train.csv:17``; not part of its identity.
+    """
+
+    fields: Mapping[str, str]
+    label: int | None = None
+    origin: str = ""
+
+    @cached_property
+    def key(self) -> str:
+        """sha256 of the texts, in hex: the same on every machine, whatever the label or the place in a file."""
+        return hashlib.sha256(json.dumps(dict(self.fields), sort_keys=True, ensure_ascii=False).encode()).hexdigest()
+
+
+@dataclass(frozen=True)
+class Encoded:
+    """A batch that a backbone reads. Each example is laid out as G rows, so the first dimension of the inputs is B * G.
+
+    Attributes:
+        input_ids: [B*G, T] token ids.
+        attention_mask: [B*G, T], 1 at tokens and 0 at padding.
+        slots: [B, G, N] positions at which answers are read, in the input or, for seq2seq models, in the decoder input;
+            -1 where a row has fewer than N.
+        label: [B] class index, -100 where unknown. Test batches are always unknown: the runner alone holds their labels.
+        index: [B] the example's row in its split.
+        token_type_ids: [B*G, T] segment ids, for backbones that use them.
+        decoder_input_ids: [B*G, S], for seq2seq backbones.
+    """
+
+    input_ids: "torch.Tensor"
+    attention_mask: "torch.Tensor"
+    slots: "torch.Tensor"
+    label: "torch.Tensor"
+    index: "torch.Tensor"
+    token_type_ids: "torch.Tensor | None" = None
+    decoder_input_ids: "torch.Tensor | None" = None
+
+    def to(self, device: "torch.device | str", non_blocking: bool = False) -> "Encoded":
+        """The same batch on another device (Lightning calls this)."""
+        moved = {f.name: getattr(self, f.name) for f in fields(self)}
+        return replace(self, **{k: v.to(device, non_blocking=non_blocking) for k, v in moved.items() if v is not None})
+
+    def __len__(self) -> int:
+        return len(self.label)
+
+    @property
+    def tokens(self) -> int:
+        """Number of tokens the model reads, padding left out."""
+        read = int(self.attention_mask.sum())
+        return read if self.decoder_input_ids is None else read + self.decoder_input_ids.numel()

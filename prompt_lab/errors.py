@@ -1,0 +1,26 @@
+"""The one error that users see, and the hint that names the nearest valid word."""
+
+from collections.abc import Iterable
+from difflib import get_close_matches
+
+
+class LabError(ValueError):
+    """Input that cannot be used. The message says what was given, what was expected and what to do.
+
+    The command line prints it without a traceback and exits with status 2.
+    """
+
+
+def unknown(kind: str, given: str, known: Iterable[str], *, more: str = "") -> LabError:
+    """An error for a name that does not exist, with the names nearest to it.
+
+    Args:
+        kind: what was looked for, such as ``"task"``.
+        given: the name as it was written.
+        known: every name that would have worked.
+        more: what else the user can do.
+    """
+    names = sorted(known)
+    near = get_close_matches(given.lower(), names, n=3, cutoff=0.5)
+    hint = f"Did you mean {' or '.join(map(repr, near))}?" if near else f"Known: {', '.join(names)}."
+    return LabError(f"unknown {kind} {given!r}. {hint}{' ' + more if more else ''}")

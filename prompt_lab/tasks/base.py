@@ -1,0 +1,86 @@
+"""What a task is: a source of texts, its labels, how it may be asked, and how it is scored."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from functools import cache
+from pathlib import Path
+from typing import Literal, Protocol
+
+from prompt_lab import discovery
+from prompt_lab.batch import Example
+from prompt_lab.errors import LabError, unknown
+
+Split = Literal["train", "validation", "test", "unlabeled"]
+Metric = Literal["acc", "f1", "f1_macro", "mcc"]
+
+
+class Source(Protocol):
+    """Where a task's texts come from: a hub data set, a package, or files."""
+
+    def read(self, task: "Task") -> dict[Split, list[Example]]:
+        """All splits the source has. ``train`` and ``test`` must be there for an experiment; the others may be missing.
+
+        Raises:
+            LabError: the source cannot be reached, or a row is unusable (with its place).
+        """
+
+
+@dataclass(frozen=True)
+class Task:
+    """A classification task. A file of ``prompt_lab/tasks`` holds one as ``TASK``; so may any file of a user's own.
+
+    Attributes:
+        source: where the texts come from.
+        labels: label names, in the order of the class index.
+        label_words: for each label, one or more words whose probability at the mask scores it (PET's verbalizer).
+        templates: at least one pattern with a ``{mask}``; patterns whose mask stands last also fit causal models.
+        fields: the text fields of an example.
+        metric: what is reported first: accuracy, F1 of the last label, macro F1, or Matthews' correlation.
+        language: ISO code of the texts.
+        citation: authors and year of the data set.
+        name: filled in from the file's name.
+    """
+
+    source: Source
+    labels: tuple[str, ...]
+    label_words: Mapping[str, Sequence[str]]
+    templates: tuple[str, ...]
+    fields: tuple[str, ...] = ("text_a",)
+    metric: Metric = "acc"
+    language: str = "en"
+    citation: str = ""
+    name: str = field(default="", compare=False)
+
+    def __post_init__(self) -> None:
+        extra = set(self.label_words) - set(self.labels)
+        if extra:
+            raise LabError(f"label words for {sorted(extra)}, which are not labels; the labels are {list(self.labels)}")
+
+    @property
+    def primary(self) -> str:
+        """The record's key of the score that is reported first, such as ``test/acc``."""
+        return f"test/{self.metric}"
+
+    def label_index(self, label: str, where: str) -> int:
+        """The class index of a label name, or an error that names the nearest label and the place ``where`` it stood."""
+        if label not in self.labels:
+            raise unknown("label", label, self.labels, more=f"At {where}.")
+        return self.labels.index(label)
+
+
+@cache
+def load_task(name: str) -> Task:
+    """A task by the name of its file in ``prompt_lab/tasks``, or by the path of a file of the user's own.
+
+    Raises:
+        LabError: no such task; the message names the nearest ones.
+    """
+    if name.endswith(".py"):
+        task = discovery.load_file(Path(name), "TASK")
+        if not isinstance(task, Task):
+            raise LabError(f"TASK in {name} must be a prompt_lab.tasks.Task, not {type(task).__name__}")
+        return replace(task, name=Path(name).stem)
+    known = discovery.entries("task")
+    if name not in known:
+        raise unknown("task", name, known, more="A task of your own is given by its path: --data.task my_task.py")
+    return replace(known[name].load(), name=name)
