@@ -44,6 +44,7 @@ class Encoded:
         index: [B] the example's row in its split.
         token_type_ids: [B*G, T] segment ids, for backbones that use them.
         decoder_input_ids: [B*G, S], for seq2seq backbones.
+        tokens: how many tokens the model reads, padding left out.
     """
 
     input_ids: "torch.Tensor"
@@ -53,17 +54,14 @@ class Encoded:
     index: "torch.Tensor"
     token_type_ids: "torch.Tensor | None" = None
     decoder_input_ids: "torch.Tensor | None" = None
+    tokens: int = 0
 
     def to(self, device: "torch.device | str", non_blocking: bool = False) -> "Encoded":
         """The same batch on another device (Lightning calls this)."""
-        moved = {f.name: getattr(self, f.name) for f in fields(self)}
-        return replace(self, **{k: v.to(device, non_blocking=non_blocking) for k, v in moved.items() if v is not None})
+        held = {f.name: getattr(self, f.name) for f in fields(self)}
+        return replace(
+            self, **{k: v.to(device, non_blocking=non_blocking) for k, v in held.items() if hasattr(v, "to")}
+        )
 
     def __len__(self) -> int:
         return len(self.label)
-
-    @property
-    def tokens(self) -> int:
-        """Number of tokens the model reads, padding left out."""
-        read = int(self.attention_mask.sum())
-        return read if self.decoder_input_ids is None else read + self.decoder_input_ids.numel()

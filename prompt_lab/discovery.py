@@ -76,7 +76,9 @@ def load_file(path: Path, attribute: str) -> Any:
     sys.modules[spec.name] = module
     spec.loader.exec_module(module)
     if not hasattr(module, attribute):
-        raise LabError(f"{path} must define {attribute}; it defines {', '.join(n for n in vars(module) if n[0] != '_')}")
+        raise LabError(
+            f"{path} must define {attribute}; it defines {', '.join(n for n in vars(module) if n[0] != '_')}"
+        )
     return getattr(module, attribute)
 
 

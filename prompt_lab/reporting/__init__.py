@@ -1,0 +1,1 @@
+"""Records, cost, scores, tables, pictures and W&B."""

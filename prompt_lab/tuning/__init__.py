@@ -1,0 +1,5 @@
+"""Tunings: what moves."""
+
+from prompt_lab.tuning.base import Tuning
+
+__all__ = ["Tuning"]

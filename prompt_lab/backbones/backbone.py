@@ -1,0 +1,146 @@
+"""One interface over masked, causal and seq2seq models: hidden states, and logits at the answer slots alone."""
+
+import copy
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any, Self
+
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from prompt_lab.backbones.reader import Reader
+from prompt_lab.batch import Encoded
+from prompt_lab.errors import LabError
+
+
+class Backbone(nn.Module):
+    """A pretrained model behind its reader.
+
+    Args:
+        model: a Hugging Face model with a language-model head.
+        reader: how it reads.
+        missing: names of parameters that the checkpoint did not hold. Without its language-model head a backbone can be
+            fine-tuned, but not prompted.
+    """
+
+    def __init__(self, model: Any, reader: Reader, missing: tuple[str, ...] = ()) -> None:
+        super().__init__()
+        self.model = model
+        self.reader = reader
+        self.missing = missing
+
+    def fresh(self) -> Self:
+        """A copy with weights of its own, so that what one experiment does to it is not there for the next."""
+        reader, self.reader = self.reader, None  # type: ignore[assignment]  # shared, not copied
+        try:
+            twin = copy.deepcopy(self)
+        finally:
+            self.reader = reader
+        twin.reader = reader
+        return twin
+
+    def require_head(self) -> None:
+        """Raise LabError if the language-model head was not in the checkpoint and would answer at random."""
+        if self.missing:
+            raise LabError(
+                f"backbone {self.reader.name!r} comes without a language-model head ({', '.join(self.missing[:3])} … are not in its "
+                "checkpoint), so prompting it would read random numbers. Use a checkpoint with its head, or a paradigm with a "
+                "classification head such as fine_tuning."
+            )
+
+    def hidden(self, batch: Encoded) -> Tensor:
+        """Hidden states of the last layer, without the language-model head: [B*G, T, D]. For seq2seq models, the encoder's."""
+        return self._body()(**self._inputs(batch)).last_hidden_state
+
+    def slot_logits(self, batch: Encoded, tokens: Tensor | None = None) -> Tensor:
+        """Logits at the answer slots. Only the hidden states there go through the vocabulary projection.
+
+        Args:
+            batch: with slots [B, G, N]; what is read at a slot of -1 means nothing.
+            tokens: [U] the only rows of the vocabulary wanted; all of them by default.
+
+        Returns:
+            [B, G, N, U], or [B, G, N, V].
+        """
+        slots_RN = batch.slots.flatten(0, 1).clamp_min(0)
+
+        def keep_slots(module: nn.Module, args: Any, output: Any) -> Any:
+            hidden_RTD = output.last_hidden_state
+            index = slots_RN[..., None].expand(-1, -1, hidden_RTD.shape[-1])
+            output.last_hidden_state = hidden_RTD.gather(1, index)
+            return output
+
+        hook = self._last_body().register_forward_hook(keep_slots)
+        try:
+            with self._vocabulary(tokens):
+                logits_RNU = self.model(**self._inputs(batch), **self._decoder_inputs(batch)).logits
+        finally:
+            hook.remove()
+        return logits_RNU.view(*batch.slots.shape, -1)
+
+    def _inputs(self, batch: Encoded) -> dict[str, Tensor]:
+        inputs = {"input_ids": batch.input_ids, "attention_mask": batch.attention_mask}
+        return inputs if batch.token_type_ids is None else inputs | {"token_type_ids": batch.token_type_ids}
+
+    def _decoder_inputs(self, batch: Encoded) -> dict[str, Any]:
+        return {}
+
+    def _body(self) -> Callable[..., Any]:
+        """The module that ``hidden`` runs."""
+        return self.model.base_model
+
+    def _last_body(self) -> nn.Module:
+        """The module whose hidden states go into the language-model head."""
+        return self.model.base_model
+
+    @contextmanager
+    def _vocabulary(self, tokens: Tensor | None) -> Iterator[None]:
+        """Let the vocabulary projection compute the rows of ``tokens`` alone."""
+        if tokens is None:
+            yield
+            return
+        head = self.model.get_output_embeddings()
+
+        def rows(hidden: Tensor) -> Tensor:
+            bias = getattr(head, "bias", None)
+            return F.linear(hidden, head.weight[tokens], None if bias is None else bias[tokens])
+
+        head.forward = rows
+        try:
+            yield
+        finally:
+            del head.forward
+
+
+class DecoderBackbone(Backbone):
+    """A causal model: no key/value cache is kept, since nothing is generated here."""
+
+    def _decoder_inputs(self, batch: Encoded) -> dict[str, Any]:
+        return {"use_cache": False}
+
+
+class Seq2SeqBackbone(Backbone):
+    """An encoder-decoder: answers are read off the decoder, promptless heads off the encoder."""
+
+    def _decoder_inputs(self, batch: Encoded) -> dict[str, Any]:
+        return {"decoder_input_ids": batch.decoder_input_ids, "use_cache": False}
+
+    def _body(self) -> Callable[..., Any]:
+        return self.model.get_encoder()
+
+    def _last_body(self) -> nn.Module:
+        return self.model.get_decoder()
+
+    @contextmanager
+    def _vocabulary(self, tokens: Tensor | None) -> Iterator[None]:
+        # BART adds a bias over the whole vocabulary after its projection
+        bias = getattr(self.model, "final_logits_bias", None)
+        with super()._vocabulary(tokens):
+            if bias is None or tokens is None:
+                yield
+                return
+            self.model.final_logits_bias = bias[:, tokens]
+            try:
+                yield
+            finally:
+                self.model.final_logits_bias = bias

@@ -1,0 +1,173 @@
+"""Where a backbone comes from: a folder, a package, or the hub; its tokenizer can be had without its weights."""
+
+import hashlib
+import io
+import re
+from abc import ABC, abstractmethod
+from collections.abc import Iterator
+from contextlib import contextmanager, redirect_stderr
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from prompt_lab.backbones.reader import CausalReader, Kind, MaskedReader, Reader, Seq2SeqReader
+from prompt_lab.errors import LabError
+
+READERS: dict[Kind, type[Reader]] = {"masked": MaskedReader, "causal": CausalReader, "seq2seq": Seq2SeqReader}
+
+
+class Checkpoint(ABC):
+    """A pretrained model that can be loaded, in two steps: how it reads, then its weights.
+
+    Attributes:
+        name: the name it is asked for by.
+    """
+
+    name: str
+
+    @abstractmethod
+    def kind(self) -> Kind:
+        """masked, causal or seq2seq."""
+
+    @abstractmethod
+    def config(self) -> Any:
+        """The Hugging Face configuration."""
+
+    @abstractmethod
+    def tokenizer(self) -> Any:
+        """The fast tokenizer."""
+
+    @abstractmethod
+    def model(self) -> tuple[Any, tuple[str, ...]]:
+        """The model in float32, and the names of parameters the checkpoint did not hold."""
+
+    def revision(self) -> str:
+        """What names these weights exactly; empty where only a hash of them can."""
+        return ""
+
+    @cached_property
+    def reader(self) -> Reader:
+        """The reading side alone."""
+        return READERS[self.kind()](self.tokenizer(), self.config(), self.name, self.revision())
+
+
+class Pretrained(Checkpoint):
+    """A folder in the Hugging Face format, or a hub id with an optional ``@revision``."""
+
+    def __init__(self, name: str, kind: Kind | None = None) -> None:
+        self.name = name
+        self._path, _, revision = name.partition("@")
+        self._revision = revision or None
+        self._kind = kind
+
+    @cached_property
+    def _config(self) -> Any:
+        from transformers import AutoConfig
+
+        with _clear_errors(self.name):
+            return AutoConfig.from_pretrained(self._path, revision=self._revision)
+
+    def config(self) -> Any:
+        """The configuration, fetched once."""
+        return self._config
+
+    def kind(self) -> Kind:
+        """As the checkpoint's own class says, or as its model type allows."""
+        return self._kind or kind_of(self._config, self.name)
+
+    def tokenizer(self) -> Any:
+        """The fast tokenizer."""
+        from transformers import AutoTokenizer
+
+        with _clear_errors(self.name):
+            return AutoTokenizer.from_pretrained(self._path, revision=self._revision)
+
+    def model(self) -> tuple[Any, tuple[str, ...]]:
+        """The model with the head of its kind."""
+        import transformers
+
+        auto = {
+            "masked": transformers.AutoModelForMaskedLM,
+            "causal": transformers.AutoModelForCausalLM,
+            "seq2seq": transformers.AutoModelForSeq2SeqLM,
+        }[self.kind()]
+        with _clear_errors(self.name), _silent():
+            model, report = auto.from_pretrained(
+                self._path, revision=self._revision, dtype="float32", output_loading_info=True
+            )
+        return model, tuple(sorted(report["missing_keys"]))
+
+    def revision(self) -> str:
+        """The hub's commit; empty for a folder."""
+        return getattr(self._config, "_commit_hash", None) or ""
+
+
+def kind_of(config: Any, name: str) -> Kind:
+    """masked, causal or seq2seq.
+
+    Raises:
+        LabError: the model is none of them.
+    """
+    from transformers.models.auto.modeling_auto import MODEL_FOR_CAUSAL_LM_MAPPING_NAMES as CAUSAL
+    from transformers.models.auto.modeling_auto import MODEL_FOR_MASKED_LM_MAPPING_NAMES as MASKED
+
+    if getattr(config, "is_encoder_decoder", False):
+        return "seq2seq"
+    architecture = (getattr(config, "architectures", None) or [""])[0]
+    if re.search(r"ForCausalLM|LMHeadModel$", architecture) or (
+        config.model_type in CAUSAL and config.model_type not in MASKED
+    ):
+        return "causal"
+    if config.model_type in MASKED:
+        return "masked"
+    raise LabError(
+        f"backbone {name!r} is a {config.model_type} model ({architecture}); expected a masked, causal or seq2seq LM"
+    )
+
+
+def weights_hash(model: Any) -> str:
+    """sha256 over the names and values of all parameters and buffers, as ``sha256:`` and 16 hex digits."""
+    import torch
+
+    digest = hashlib.sha256()
+    for key, value in sorted(model.state_dict().items()):
+        digest.update(key.encode())
+        digest.update(value.detach().cpu().contiguous().view(torch.uint8).numpy().data)
+    return f"sha256:{digest.hexdigest()[:16]}"
+
+
+@contextmanager
+def _clear_errors(name: str) -> Iterator[None]:
+    """Say what to do when a checkpoint cannot be had, in place of the library's own many lines."""
+    try:
+        yield
+    except (OSError, ValueError) as error:
+        if Path(name).exists():
+            what = f"the folder {name!r} is no checkpoint that can be read: {_first_line(error)}"
+        else:
+            what = f"backbone {name!r} could not be had from the hub: {_first_line(error)}"
+        raise LabError(
+            f"{what}\nWithout a network, use a packaged backbone (minilm-mlm; `prompt-lab list backbones` shows them) or the path "
+            "of a local folder."
+        ) from error
+
+
+@contextmanager
+def _silent() -> Iterator[None]:
+    """Keep the load report and its progress bar to ourselves: what is missing is handed on, and told where it matters."""
+    from transformers.utils import logging
+
+    level, bars = logging.get_verbosity(), logging.is_progress_bar_enabled()
+    logging.set_verbosity_error()
+    logging.disable_progress_bar()
+    try:
+        with redirect_stderr(io.StringIO()):
+            yield
+    finally:
+        logging.set_verbosity(level)
+        if bars:
+            logging.enable_progress_bar()
+
+
+def _first_line(error: BaseException) -> str:
+    return str(error).strip().split("\n")[0]

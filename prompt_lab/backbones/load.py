@@ -1,0 +1,57 @@
+"""From a name to a backbone: a path on disk, then a packaged one, then a hub id."""
+
+from functools import lru_cache
+from pathlib import Path
+
+from prompt_lab import discovery
+from prompt_lab.backbones.backbone import Backbone, DecoderBackbone, Seq2SeqBackbone
+from prompt_lab.backbones.checkpoint import Checkpoint, Pretrained, weights_hash
+from prompt_lab.backbones.reader import Reader
+from prompt_lab.errors import LabError, unknown
+
+_BACKBONES = {"masked": Backbone, "causal": DecoderBackbone, "seq2seq": Seq2SeqBackbone}
+
+
+def packaged() -> dict[str, discovery.Entry]:
+    """Backbones that need no hub, by name."""
+    return {name.replace("_", "-"): entry for name, entry in discovery.entries("backbone").items()}
+
+
+@lru_cache(maxsize=8)
+def checkpoint(name: str) -> Checkpoint:
+    """Where the backbone of that name comes from; nothing is read yet.
+
+    Raises:
+        LabError: the name is a path that does not exist, or nearly the name of a packaged backbone.
+    """
+    if Path(name).is_dir():
+        return Pretrained(name)
+    if name in packaged():
+        return packaged()[name].load()(name)
+    if name.startswith(("/", "./", "../", "~")) or name.endswith(".safetensors"):
+        raise LabError(
+            f"no such folder: {name!r}. A local backbone is a folder with config.json, a tokenizer and weights."
+        )
+    if "/" not in name and _looks_packaged(name):
+        raise unknown("backbone", name, packaged())
+    return Pretrained(name)
+
+
+def load_reader(name: str) -> Reader:
+    """The reading side of a backbone: tokenizer and configuration, no weights."""
+    return checkpoint(name).reader
+
+
+@lru_cache(maxsize=1)
+def load_backbone(name: str) -> Backbone:
+    """A backbone with its weights, in evaluation mode. It is kept: take a ``fresh()`` one of it for each experiment."""
+    source = checkpoint(name)
+    model, missing = source.model()
+    reader = source.reader
+    reader.revision = reader.revision or weights_hash(model)
+    return _BACKBONES[reader.kind](model.eval(), reader, missing)
+
+
+def _looks_packaged(name: str) -> bool:
+    """Whether a name shares its first word with a packaged one: a hub id is never refused because it looks alike."""
+    return name.lower().replace("_", "-").split("-")[0] in {known.split("-")[0] for known in packaged()}

@@ -1,0 +1,223 @@
+"""From an example to rows of token ids. Only the fields are ever shortened: never the pattern or the mask."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import torch
+
+from prompt_lab.backbones.reader import Plan, Reader, Row, Text
+from prompt_lab.batch import Encoded, Example
+from prompt_lab.errors import LabError
+from prompt_lab.templates import Piece, Template
+
+Mark = Literal["", "mask", "cut"]
+
+
+@dataclass(frozen=True)
+class EncodedExample:
+    """One example as its G rows.
+
+    Attributes:
+        rows: G rows.
+        label: class index, -100 where unknown.
+        index: the example's place in its split.
+    """
+
+    rows: tuple[Row, ...]
+    label: int
+    index: int
+
+    @property
+    def length(self) -> int:
+        """Tokens of the longest row."""
+        return max(len(r.input_ids) for r in self.rows)
+
+
+@dataclass(frozen=True)
+class Encoder:
+    """Encodes examples for one template, one set of answer rows and one backbone.
+
+    Args:
+        template: what the model reads.
+        plan: the rows each example is laid out as; None for a template without a mask.
+        reader: the backbone's tokenizer and layout.
+        max_length: the most tokens a row may have; fields are shortened from their end to fit, the longest first.
+    """
+
+    template: Template
+    plan: Plan | None
+    reader: Reader
+    max_length: int
+
+    @property
+    def key(self) -> tuple[Any, ...]:
+        """Everything the encoding depends on but the examples."""
+        rows = self.plan.rows if self.plan else None
+        return (str(self.template), rows, self.reader.name, self.reader.revision, self.max_length)
+
+    def encode(self, examples: Sequence[Example], *, labels: bool = True) -> list[EncodedExample]:
+        """The rows of each example, in order.
+
+        Args:
+            examples: any number.
+            labels: whether to keep their labels; test examples are encoded without.
+
+        Raises:
+            LabError: the pattern alone is longer than ``max_length``.
+        """
+        answers: tuple[Any, ...] = self.plan.rows if self.plan else (None,)
+        room = self._room(max(len(a or ()) for a in answers))
+        encoded = []
+        for index, (example, tokens) in enumerate(zip(examples, self._tokens(examples), strict=True)):
+            text = tokens.kept(tokens.cut(room, self.template))
+            label = example.label if labels and example.label is not None else -100
+            encoded.append(EncodedExample(tuple(self.reader.row(text, a) for a in answers), label, index))
+        return encoded
+
+    def trace(self, example: Example) -> list[tuple[str, Mark]]:
+        """What is read of an example, token by token, with what truncation cuts off; for people to look at."""
+        tokens = self._tokens([example])[0]
+        rows = self.plan.rows if self.plan else ((),)
+        cut = tokens.cut(self._room(max(map(len, rows))), self.template)
+        names = self.reader.tokenizer.convert_ids_to_tokens
+        marks = [(t, "cut" if i in cut else "") for i, t in enumerate(names(tokens.ids))]
+        if tokens.answer is not None:
+            marks[tokens.answer : tokens.answer] = [(self.reader.mask_text or "____", "mask")]
+        return [(t, "") for t in names(self.reader.prefix)] + marks + [(t, "") for t in names(self.reader.suffix)]
+
+    def _room(self, answer: int) -> int:
+        limit = min(self.max_length, self.reader.max_length)
+        return limit - len(self.reader.prefix) - len(self.reader.suffix) - answer - (self.reader.kind == "seq2seq")
+
+    def _tokens(self, examples: Sequence[Example]) -> list["_Tokens"]:
+        """All examples tokenised in one call, segment by segment."""
+        segments = [self._segments(self.template.pieces(e)) for e in examples]
+        texts = [s.text for example in segments for s in example]
+        if not texts:
+            return []
+        batch = self.reader.tokenizer(
+            texts, add_special_tokens=False, return_offsets_mapping=True, return_token_type_ids=False
+        )
+        pairs = iter(zip(batch["input_ids"], batch["offset_mapping"], strict=True))
+        return [self._joined(example, [next(pairs) for _ in example]) for example in segments]
+
+    def _segments(self, pieces: Sequence[Piece]) -> list["_Segment"]:
+        """Strings to be tokenised whole, as the model was pretrained on them, with the span of each field."""
+        segments = [_Segment()]
+        for number, piece in enumerate(pieces):
+            here = segments[-1]
+            if piece.role == "sep":
+                segments.append(_Segment())
+            elif piece.role == "field":
+                here.add_field(self._safe(piece.text), number)
+            elif piece.role == "text":
+                here.text += piece.text
+            elif self.reader.mask_text:
+                here.text += self.reader.mask_text
+                here.has_answer = True
+            else:  # the text of a causal model stops where the answer begins; the space goes with the answer
+                here.text = here.text.rstrip()
+                here.has_answer = True
+                break
+        return segments
+
+    def _safe(self, text: str) -> str:
+        """A field in which the backbone's special tokens stand as plain text: "[MASK]" in a review is no mask."""
+        for token in {*self.reader.tokenizer.all_special_tokens, self.reader.mask_text} - {""}:
+            if token in text:
+                text = text.replace(token, f"{token[0]} {token[1:]}")
+        return text
+
+    def _joined(self, segments: list["_Segment"], encoded: list[Any]) -> "_Tokens":
+        tokens = _Tokens()
+        for number, (segment, (ids, offsets)) in enumerate(zip(segments, encoded, strict=True)):
+            if number:
+                tokens.extend(self.reader.between, [-1] * len(self.reader.between), number > 1)
+            fields = [segment.field_at(start, end) for start, end in offsets]
+            if segment.has_answer:
+                at = ids.index(self.reader.mask_id) if self.reader.mask_text else len(ids)
+                tokens.extend(ids[:at], fields[:at], number > 0)
+                tokens.answer = len(tokens.ids)
+                ids, fields = ids[at + 1 :], fields[at + 1 :]
+            tokens.extend(ids, fields, number > 0)
+        return tokens
+
+
+class _Segment:
+    """A string under construction, with the spans of the fields in it."""
+
+    def __init__(self) -> None:
+        self.text = ""
+        self.spans: list[tuple[int, int, int]] = []
+        self.has_answer = False
+
+    def add_field(self, text: str, number: int) -> None:
+        self.spans.append((len(self.text), len(self.text) + len(text), number))
+        self.text += text
+
+    def field_at(self, start: int, end: int) -> int:
+        """The number of the field that a token lies in; -1 for the pattern's own tokens."""
+        return next((n for a, b, n in self.spans if a <= start and end <= b and end > start), -1)
+
+
+class _Tokens:
+    """A tokenised example: ids, the field each belongs to, its segment, and where the answer stands."""
+
+    def __init__(self) -> None:
+        self.ids: list[int] = []
+        self.fields: list[int] = []
+        self.types: list[int] = []
+        self.answer: int | None = None
+
+    def extend(self, ids: Sequence[int], fields: Sequence[int], second: bool) -> None:
+        self.ids += ids
+        self.fields += fields
+        self.types += [int(second)] * len(ids)
+
+    def kept(self, cut: set[int]) -> Text:
+        """The text without the tokens at some positions."""
+        answer = len(self.ids) if self.answer is None else self.answer
+        before = [i for i in range(answer) if i not in cut]
+        after = [i for i in range(answer, len(self.ids)) if i not in cut]
+        ids, types = ([[column[i] for i in part] for part in (before, after)] for column in (self.ids, self.types))
+        return Text(ids[0], ids[1], types[0], types[1])
+
+    def cut(self, room: int, template: Template) -> set[int]:
+        """Positions to leave out so that ``room`` suffices: one by one from the end of whichever field is longest then."""
+        places: dict[int, list[int]] = {}
+        for i, f in enumerate(self.fields):
+            if f >= 0:
+                places.setdefault(f, []).append(i)
+        shortenable = sum(map(len, places.values()))
+        over = len(self.ids) - room
+        if over >= shortenable > 0:
+            raise LabError(
+                f"template {str(template)!r} leaves no room for the text: its own words take {len(self.ids) - shortenable} of "
+                f"{room} tokens. Shorten it, or raise --data.max_length."
+            )
+        return {places[max(places, key=lambda f: len(places[f]))].pop() for _ in range(over)}
+
+
+def collate(examples: Sequence[EncodedExample], reader: Reader) -> Encoded:
+    """A batch, its rows padded to the longest among them."""
+    rows = [r for e in examples for r in e.rows]
+    slots = max(len(r.slots) for r in rows)
+    has_types = "token_type_ids" in reader.tokenizer.model_input_names
+    return Encoded(
+        input_ids=_padded([r.input_ids for r in rows], reader.pad_id),
+        attention_mask=_padded([[1] * len(r.input_ids) for r in rows], 0),
+        slots=torch.tensor([r.slots + [-1] * (slots - len(r.slots)) for r in rows], dtype=torch.long).view(
+            len(examples), len(rows) // len(examples), slots
+        ),
+        label=torch.tensor([e.label for e in examples]),
+        index=torch.tensor([e.index for e in examples]),
+        token_type_ids=_padded([r.type_ids for r in rows], 0) if has_types else None,
+        decoder_input_ids=_padded([r.decoder_ids for r in rows], reader.pad_id) if rows[0].decoder_ids else None,
+        tokens=sum(len(r.input_ids) + len(r.decoder_ids) for r in rows),
+    )
+
+
+def _padded(rows: Sequence[Sequence[int]], value: int) -> torch.Tensor:
+    width = max(map(len, rows))
+    return torch.tensor([[*r, *[value] * (width - len(r))] for r in rows], dtype=torch.long)

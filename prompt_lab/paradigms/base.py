@@ -1,0 +1,186 @@
+"""The base of every paradigm: template, answer and tuning put together, trained by Lightning."""
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any, Literal, Self
+
+import lightning.pytorch as pl
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+from torchmetrics.classification import MulticlassAccuracy
+
+from prompt_lab.answers import Answer
+from prompt_lab.backbones.backbone import Backbone
+from prompt_lab.backbones.reader import Reader
+from prompt_lab.batch import Encoded
+from prompt_lab.data.encoding import Encoder
+from prompt_lab.errors import LabError
+from prompt_lab.tasks import Task
+from prompt_lab.templates import resolve
+from prompt_lab.tuning import Tuning
+
+if TYPE_CHECKING:
+    from prompt_lab.data.few_shot import FewShotData
+
+Strategy = Literal[
+    "promptless fine-tuning",
+    "tuning-free prompting",
+    "fixed-LM prompt tuning",
+    "fixed-prompt LM tuning",
+    "prompt+LM tuning",
+]
+LOG_KEYS = ("train/loss", "val/loss", "val/acc")
+
+
+class Paradigm(pl.LightningModule):
+    """A published method, end to end. A subclass is a named recipe over the parts, plus what is special to its paper.
+
+    It is made from settings alone; ``prepare`` fits it to a task and a way of reading (all that can be refused is refused
+    here), ``build`` gives it a backbone.
+
+    Args:
+        template: the number of one of the task's patterns, a pattern, or ``none`` for the text alone.
+        answer: what is read out.
+        tuning: what moves.
+        schedule: of the learning rate after warm-up: ``linear`` to zero, or ``constant``.
+        warmup: fraction of all steps over which the learning rate rises from zero.
+    """
+
+    def __init__(
+        self,
+        template: int | str,
+        answer: Answer,
+        tuning: Tuning,
+        schedule: Literal["linear", "constant"] = "linear",
+        warmup: float = 0.1,
+    ) -> None:
+        super().__init__()
+        if not 0 <= warmup < 1:
+            raise LabError(
+                f"warmup is the fraction of all steps spent warming up, at least 0 and below 1; it was {warmup}"
+            )
+        self.template_setting = template
+        self.answer = answer
+        self.tuning = tuning
+        self.schedule = schedule
+        self.warmup = warmup
+        self.strict_loading = False
+
+    # ---------------------------------------------------------------- putting together
+
+    def prepare(self, task: Task, reader: Reader) -> Self:
+        """Fit template and answer to a task and to the way a backbone reads.
+
+        Raises:
+            LabError: they do not go together. No weights have been loaded yet.
+        """
+        self.task = task
+        self.reader = reader
+        self.template = resolve(self.template_setting, task)
+        reader.check(self.template)
+        self.answer.build(task, reader, self.template)
+        self.val_acc = MulticlassAccuracy(len(task.labels), average="micro")
+        return self
+
+    def build(self, backbone: Backbone) -> Self:
+        """Take a backbone, which this paradigm may change at will, and decide what of it moves."""
+        if self.answer.needs_head:
+            backbone.require_head()
+        self.tuning.apply(backbone)
+        self.backbone = backbone
+        return self
+
+    def encoder(self, max_length: int) -> Encoder:
+        """How examples become what this paradigm reads."""
+        return Encoder(self.template, self.answer.plan, self.reader, max_length)
+
+    @property
+    def strategy(self) -> Strategy:
+        """The tuning strategy of Liu et al. (2021, table 6) that follows from the parts."""
+        prompted = self.template.has_mask or self.tuning.moves_prompt
+        if not prompted:
+            return "promptless fine-tuning"
+        if self.tuning.moves_prompt:
+            return "prompt+LM tuning" if self.tuning.moves_backbone else "fixed-LM prompt tuning"
+        return "fixed-prompt LM tuning" if self.tuning.moves_backbone else "tuning-free prompting"
+
+    def stages(self, data: "FewShotData") -> Iterator[tuple["Paradigm", "FewShotData"]]:
+        """The fits that this paradigm consists of, in order: each pair is one ``Trainer.fit``.
+
+        A paradigm of several fits overrides this generator; the module of the last pair is the one that is tested. One that
+        fits nothing yields nothing, and is tested itself.
+        """
+        if any(p.requires_grad for p in self.parameters()):
+            yield self, data
+
+    # ---------------------------------------------------------------- Lightning
+
+    def forward(self, batch: Encoded) -> Tensor:
+        """Label scores [B, C]; their softmax is the distribution over labels."""
+        return self.answer(self.backbone, batch)
+
+    def loss(self, scores_BC: Tensor, batch: Encoded) -> Tensor:
+        """Cross-entropy over the labels (Schick & Schütze 2021, EACL, section 3.1)."""
+        return F.cross_entropy(scores_BC.float(), batch.label)
+
+    def on_train_start(self) -> None:
+        """Set dropout as the tuning wants it: checkpoints arrive in evaluation mode and Lightning leaves them so."""
+        self.train()
+        self.backbone.train(self.tuning.dropout)
+
+    def training_step(self, batch: Encoded, batch_idx: int) -> Tensor:
+        """One step over one batch."""
+        loss = self.loss(self(batch), batch)
+        self.log("train/loss", loss, prog_bar=True, batch_size=len(batch))
+        return loss
+
+    def validation_step(self, batch: Encoded, batch_idx: int) -> None:
+        """Loss and accuracy on the validation examples."""
+        scores_BC = self(batch)
+        self.val_acc(scores_BC, batch.label)
+        self.log("val/loss", self.loss(scores_BC, batch), batch_size=len(batch), on_epoch=True, sync_dist=True)
+        self.log("val/acc", self.val_acc, batch_size=len(batch), on_epoch=True)
+
+    def predict_step(self, batch: Encoded, batch_idx: int) -> tuple[Tensor, Tensor]:
+        """Rows [B] and log-probabilities of the labels [B, C], on the CPU."""
+        return batch.index.cpu(), self(batch).float().log_softmax(-1).cpu()
+
+    def configure_optimizers(self) -> Any:
+        """AdamW over the tuning's and the answer's groups, each with its own learning rate."""
+        groups = self.tuning.groups(self.backbone) + self.tuning.groups(self.answer, self.answer.learning_rate)
+        optimizer = torch.optim.AdamW(groups)
+        scheduler = torch.optim.lr_scheduler.LambdaLR(optimizer, self._rate)
+        return {"optimizer": optimizer, "lr_scheduler": {"scheduler": scheduler, "interval": "step"}}
+
+    def _rate(self, step: int) -> float:
+        total = float(self.trainer.estimated_stepping_batches)
+        warm = int(self.warmup * total)
+        if step < warm:
+            return (step + 1) / (warm + 1)
+        return 1.0 if self.schedule == "constant" else max(0.0, (total - step) / max(1.0, total - warm))
+
+    # ---------------------------------------------------------------- small checkpoints
+
+    def moved_state(self) -> dict[str, Tensor]:
+        """What training moves, by name: all that must be stored beside the backbone."""
+        return {name: p.detach() for name, p in self.named_parameters() if p.requires_grad}
+
+    def load_moved(self, state: dict[str, Tensor]) -> None:
+        """Put back what ``moved_state`` gave.
+
+        Raises:
+            LabError: names or shapes are not those that this paradigm moves.
+        """
+        own = self.moved_state()
+        wrong = sorted(set(own) ^ set(state)) or sorted(n for n in own if own[n].shape != state[n].shape)
+        if wrong:
+            raise LabError(
+                f"the saved parameters are not those of this paradigm: {wrong[:3]} do not match. Was it made with other settings?"
+            )
+        with torch.no_grad():
+            for name, value in own.items():
+                value.copy_(state[name])
+
+    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Keep only what moved in Lightning's checkpoints."""
+        checkpoint["state_dict"] = self.moved_state()

@@ -1,0 +1,86 @@
+"""Progress on the terminal: one bar for a grid of runs, one for the run in flight."""
+
+import time
+from typing import Any, Self
+
+import lightning.pytorch as pl
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+
+LINE_SECONDS = 15.0
+"""Where the output is no terminal, how long between two lines about the run in flight."""
+
+
+class Bars:
+    """Shows how far a grid and its current run are.
+
+    Args:
+        cells: runs in the grid; 0 for a single run without a grid.
+        console: where to write; the error stream by default, so that tables can be piped.
+    """
+
+    def __init__(self, cells: int = 0, console: Console | None = None) -> None:
+        self.console = console or Console(stderr=True)
+        self._bars = Progress(
+            TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(), TimeRemainingColumn(),
+            console=self.console, transient=True, disable=not self.console.is_terminal,
+        )  # fmt: skip
+        self._cells = self._bars.add_task("runs", total=cells) if cells else None
+        self._run: Any = None
+        self._said = 0.0
+
+    def __enter__(self) -> Self:
+        self._bars.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._bars.stop()
+
+    def say(self, line: str) -> None:
+        """A line that stays."""
+        self.console.print(line, highlight=False, soft_wrap=True)
+
+    def begin(self, what: str, total: int) -> None:
+        """Start the run's bar anew."""
+        if self._run is not None:
+            self._bars.remove_task(self._run)
+        self._run = self._bars.add_task(what, total=total)
+        self._said = time.monotonic()
+
+    def advance(self) -> None:
+        """One step of the run."""
+        if self._run is None:
+            return
+        self._bars.advance(self._run)
+        if not self.console.is_terminal and time.monotonic() - self._said > LINE_SECONDS:
+            self._said = time.monotonic()
+            task = self._bars.tasks[self._bars.task_ids.index(self._run)]
+            self.say(f"  {task.description} {task.completed:.0f}/{task.total:.0f}")
+
+    def cell_done(self) -> None:
+        """One run of the grid."""
+        if self._cells is not None:
+            self._bars.advance(self._cells)
+
+
+class ProgressCallback(pl.Callback):
+    """Moves the run's bar with Lightning's batches."""
+
+    def __init__(self, bars: Bars, name: str) -> None:
+        self._bars, self._name = bars, name
+
+    def on_train_start(self, trainer: pl.Trainer, module: Any) -> None:
+        """A fit begins."""
+        self._bars.begin(f"{self._name} fit", int(trainer.estimated_stepping_batches))
+
+    def on_train_batch_end(self, *_: Any) -> None:
+        """One step."""
+        self._bars.advance()
+
+    def on_predict_start(self, trainer: pl.Trainer, module: Any) -> None:
+        """An evaluation begins."""
+        self._bars.begin(f"{self._name} evaluate", int(sum(trainer.num_predict_batches)))
+
+    def on_predict_batch_end(self, *_: Any) -> None:
+        """One batch."""
+        self._bars.advance()

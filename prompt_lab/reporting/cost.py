@@ -1,0 +1,103 @@
+"""What a run cost: parameters, bytes, seconds by phase, tokens, model calls, floating-point operations, peak memory."""
+
+import resource
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import lightning.pytorch as pl
+import torch
+from torch import nn
+
+
+class Meter(pl.Callback):
+    """Counts while a run goes on, over all of its fits. Tokens leave padding out; a model call is one example read once."""
+
+    def __init__(self) -> None:
+        self.seconds: dict[str, float] = {}
+        self.steps = 0
+        self.calls = {"train": 0, "evaluation": 0}
+        self.tokens = {"train": 0, "evaluation": 0}
+        _reset_peak()
+
+    @contextmanager
+    def phase(self, name: str) -> Iterator[None]:
+        """Add the time that passes inside to a phase."""
+        start = time.perf_counter()
+        try:
+            yield
+        finally:
+            self.seconds[name] = self.seconds.get(name, 0.0) + time.perf_counter() - start
+
+    def on_train_batch_start(self, trainer: Any, module: Any, batch: Any, batch_idx: int) -> None:
+        """Count a training batch."""
+        self.steps += 1
+        self._count("train", batch)
+
+    def on_validation_batch_start(
+        self, trainer: Any, module: Any, batch: Any, batch_idx: int, dataloader_idx: int = 0
+    ) -> None:
+        """Count a validation batch."""
+        self._count("evaluation", batch)
+
+    def on_predict_batch_start(
+        self, trainer: Any, module: Any, batch: Any, batch_idx: int, dataloader_idx: int = 0
+    ) -> None:
+        """Count an evaluation batch."""
+        self._count("evaluation", batch)
+
+    def _count(self, phase: str, batch: Any) -> None:
+        self.calls[phase] += len(batch)
+        self.tokens[phase] += batch.tokens
+
+    def cost(self, module: nn.Module, stored_bytes: int) -> dict[str, Any]:
+        """The record's ``cost``.
+
+        Floating-point operations are estimated as 2 a parameter and token forward and 4 backward, 2 where the backbone does not
+        move (Kaplan et al. 2020, section 2.1), over the parameters that are no embeddings.
+        """
+        trained = sum(p.numel() for p in module.parameters() if p.requires_grad)
+        total = sum(p.numel() for p in module.parameters())
+        embedded = sum(m.weight.numel() for m in module.modules() if isinstance(m, nn.Embedding))
+        backward = 4 if trained > total // 2 else 2
+        forward_tokens = sum(self.tokens.values())
+        flops = (total - embedded) * (2 * forward_tokens + backward * self.tokens["train"])
+        return {
+            "trained_parameters": trained,
+            "total_parameters": total,
+            "stored_bytes": stored_bytes,
+            "seconds": {**self.seconds, "total": sum(self.seconds.values())},
+            "steps": self.steps,
+            "tokens": self.tokens,
+            "model_calls": sum(self.calls.values()),
+            "flops_estimate": flops,
+            "peak_memory_bytes": _peak(),
+        }
+
+
+def _reset_peak() -> None:
+    """Begin a new peak: of the GPU, or of this process where the system lets us."""
+    if torch.cuda.is_available():
+        torch.cuda.reset_peak_memory_stats()
+    clear = Path("/proc/self/clear_refs")
+    if clear.exists():
+        try:
+            clear.write_text("5")
+        except OSError:
+            return  # the peak is then that of the whole process, an upper bound
+
+
+def _peak() -> int:
+    """Bytes: of the GPU's allocations where there is one, else of this process."""
+    if torch.cuda.is_available():
+        return torch.cuda.max_memory_allocated()
+    status = Path("/proc/self/status")
+    if status.exists():
+        line = next((x for x in status.read_text().splitlines() if x.startswith("VmHWM")), None)
+        if line:
+            return int(line.split()[1]) * 1024
+    unit = 1 if sys.platform == "darwin" else 1024
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit

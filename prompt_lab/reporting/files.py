@@ -1,0 +1,89 @@
+"""Files that are whole or not there, and records that are checked when they are read."""
+
+import json
+import os
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from prompt_lab.errors import LabError
+
+SCHEMA = 1
+RECORD, FAILURE = "record.json", "failed.json"
+_NEEDED = {"paradigm", "task", "backbone", "k", "split_seed", "scores", "data", "cost", "settings"}
+
+
+@contextmanager
+def atomic(path: Path) -> Iterator[Path]:
+    """A temporary path beside ``path`` that takes its place when the block ends well: readers see all of it or nothing.
+
+    Raises:
+        LabError: the folder cannot be written to, or the disk is full.
+    """
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+        os.close(handle)
+    except OSError as error:
+        raise _unwritable(path, error) from error
+    temporary = Path(name)
+    try:
+        yield temporary
+        with temporary.open("rb") as written:
+            os.fsync(written.fileno())
+        temporary.replace(path)
+    except OSError as error:
+        raise _unwritable(path, error) from error
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def write_json(path: Path, content: Any) -> None:
+    """Write JSON atomically."""
+    with atomic(path) as temporary:
+        temporary.write_text(json.dumps(content, indent=1, ensure_ascii=False, default=str) + "\n", encoding="utf-8")
+
+
+def write_lines(path: Path, rows: list[dict[str, Any]]) -> None:
+    """Write JSON lines atomically."""
+    with atomic(path) as temporary:
+        temporary.write_text("".join(json.dumps(r, ensure_ascii=False) + "\n" for r in rows), encoding="utf-8")
+
+
+def check_writable(folder: Path) -> None:
+    """Fail before any work if results could not be stored in the folder."""
+    with atomic(folder / ".writable") as temporary:
+        temporary.write_text("x")
+    (folder / ".writable").unlink(missing_ok=True)
+
+
+def read_record(path: Path) -> dict[str, Any]:
+    """A finished run's record.
+
+    Raises:
+        LabError: it is no JSON, of another schema, or lacks a part.
+    """
+    try:
+        record = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise LabError(
+            f"the record {path} cannot be read ({error}). Delete its folder to run this cell again."
+        ) from error
+    if not isinstance(record, dict) or record.get("schema") != SCHEMA:
+        raise LabError(f"{path} is no record of schema {SCHEMA}. Delete its folder to run this cell again.")
+    if missing := _NEEDED - set(record):
+        raise LabError(f"the record {path} lacks {sorted(missing)}. Delete its folder to run this cell again.")
+    return record
+
+
+def read_records(folder: Path) -> list[dict[str, Any]]:
+    """Every record below a folder, in the order of their paths."""
+    return [read_record(p) for p in sorted(folder.rglob(RECORD))]
+
+
+def _unwritable(path: Path, error: OSError) -> LabError:
+    return LabError(
+        f"cannot write {path}: {error.strerror or error}. Free some space or choose another folder with --out."
+    )

@@ -1,0 +1,144 @@
+"""Logging to W&B, which may fail without failing a run, and to CSV, which is always there."""
+
+import os
+import warnings
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any, Literal
+
+from lightning.pytorch.loggers import CSVLogger, Logger
+from lightning.pytorch.loggers.logger import rank_zero_experiment
+from lightning.pytorch.utilities import rank_zero_only
+
+WandbMode = Literal["auto", "online", "offline", "disabled"]
+WAIT_SECONDS = 20
+"""How long to wait for W&B's server before a run goes on offline."""
+
+
+def loggers(
+    folder: Path, identity: Mapping[str, Any], mode: WandbMode, project: str, config: Mapping[str, Any]
+) -> list[Logger]:
+    """CSV beside the record, and W&B unless disabled.
+
+    Args:
+        folder: the run's folder; W&B's files go to ``wandb`` in it.
+        identity: flat facts to filter on: paradigm, strategy, task, backbone, k, split_seed and so on.
+        mode: ``auto`` is online when somebody is logged in (WANDB_MODE overrides it), and offline otherwise.
+        project: W&B project.
+        config: all settings; logged once, beside the identity.
+    """
+    found: list[Logger] = [CSVLogger(folder, name="", version="")]
+    if mode == "auto":
+        mode = resolved_mode()
+    if mode != "disabled":
+        found.append(Tracker(folder, identity, mode == "offline", project, config))
+    return found
+
+
+def resolved_mode() -> WandbMode:
+    """What ``auto`` means here: WANDB_MODE if it is set, online with an API key, else offline. Never asks for a login."""
+    wanted = os.environ.get("WANDB_MODE", "")
+    if wanted in ("online", "offline", "disabled"):
+        return wanted  # type: ignore[return-value]
+    try:
+        import wandb
+
+        wandb.setup(wandb.Settings(silent=True))
+        return "online" if wandb.login(prompt=False, verify=False) else "offline"
+    except Exception as error:
+        _warn(error)
+        return "disabled"
+
+
+class Tracker(Logger):
+    """Lightning's ``WandbLogger``, except that an error of W&B's ends the logging and not the run.
+
+    Group is task and K, job type the paradigm, name paradigm and seed.
+    """
+
+    def __init__(
+        self, folder: Path, identity: Mapping[str, Any], offline: bool, project: str, config: Mapping[str, Any]
+    ) -> None:
+        super().__init__()
+        self._inner: Any = None
+        folder.mkdir(parents=True, exist_ok=True)
+        self._guard(lambda: self._open(folder, identity, offline, project, config))
+
+    @rank_zero_only
+    def _open(
+        self, folder: Path, identity: Mapping[str, Any], offline: bool, project: str, config: Mapping[str, Any]
+    ) -> None:
+        import wandb
+        from lightning.pytorch.loggers import WandbLogger
+
+        words = [f"{key}:{identity[key]}"[:64] for key in ("paradigm", "task", "backbone", "strategy")]
+        make = lambda mode: WandbLogger(  # noqa: E731
+            project=project, name=f"{identity['paradigm']}-{identity['split_seed']}", save_dir=folder, mode=mode,
+            group=f"{identity['task']}/k{identity['k']}", job_type=identity["paradigm"], tags=words,
+            config={**identity, "settings": dict(config)}, reinit="finish_previous",
+            settings=wandb.Settings(silent=True, console="off", init_timeout=WAIT_SECONDS, login_timeout=WAIT_SECONDS),
+        )  # fmt: skip
+        try:
+            self._inner = make("offline" if offline else "online")
+            _ = self._inner.experiment
+        except Exception as error:
+            if offline:
+                raise
+            _warn(error, "goes on offline")
+            self._inner = make("offline")
+            _ = self._inner.experiment
+
+    @property
+    def name(self) -> str:
+        """Lightning asks for it."""
+        return "wandb"
+
+    @property
+    def version(self) -> str:
+        """Lightning asks for it."""
+        return ""
+
+    @property
+    @rank_zero_experiment
+    def experiment(self) -> Any:
+        """The W&B run, or None once logging has ended."""
+        return None if self._inner is None else self._inner.experiment
+
+    @rank_zero_only
+    def log_metrics(self, metrics: Mapping[str, float], step: int | None = None) -> None:
+        """Log numbers."""
+        self._guard(lambda: self._inner.log_metrics(metrics, step) if self._inner else None)
+
+    def log_hyperparams(self, params: Any, *args: Any, **kwargs: Any) -> None:
+        """Nothing: the configuration was logged when the run was opened."""
+
+    @rank_zero_only
+    def summarize(self, values: Mapping[str, Any]) -> None:
+        """Write final figures where W&B's tables and dashboards read them."""
+        self._guard(lambda: self._inner.experiment.summary.update(values) if self._inner else None)
+
+    @rank_zero_only
+    def table(self, name: str, columns: list[str], rows: list[list[Any]]) -> None:
+        """Log a table."""
+        self._guard(lambda: self._inner.log_table(name, columns=columns, data=rows) if self._inner else None)
+
+    @rank_zero_only
+    def finish(self, code: int = 0) -> None:
+        """Close the run; it must be closed before another is opened in this process."""
+        self._guard(lambda: self._inner.experiment.finish(code) if self._inner else None)
+        self._inner = None
+
+    def _guard(self, action: Callable[[], Any]) -> None:
+        try:
+            action()
+        except Exception as error:
+            _warn(error)
+            self._inner = None
+
+
+def _warn(error: Exception, consequence: str = "ends here") -> None:
+    reason = str(error).strip().split("\n")[0]
+    warnings.warn(
+        f"W&B logging {consequence} ({type(error).__name__}: {reason}); the run and its record are not affected",
+        stacklevel=2,
+    )

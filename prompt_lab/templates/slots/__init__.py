@@ -1,0 +1,1 @@
+"""What may stand between braces in a pattern: one mechanism a file."""

@@ -1,0 +1,14 @@
+"""Everything moves: all parameters of the backbone are trained."""
+
+from prompt_lab.backbones.backbone import Backbone
+from prompt_lab.tuning.base import Tuning
+
+
+class Full(Tuning):
+    """All parameters (Devlin et al. 2019, section 3.2). The pooler and other parts no answer reads stay untouched."""
+
+    moves_backbone = True
+
+    def apply(self, backbone: Backbone) -> None:
+        """Let every parameter move."""
+        backbone.requires_grad_(True)
