@@ -51,7 +51,7 @@ class Entry:
 @cache
 def entries(kind: str) -> dict[str, Entry]:
     """Everything of a kind, by name, sorted. Kinds are the keys of ``FOLDERS``; nothing is imported."""
-    return {entry.name: entry for entry in _scan(FOLDERS[kind])}
+    return {entry.name: entry for entry in _scan(kind)}
 
 
 def find(kind: str, name: str) -> Any:
@@ -71,7 +71,8 @@ def load_file(path: Path, attribute: str) -> Any:
     if not path.is_file():
         raise LabError(f"no such file: {path}")
     spec = importlib.util.spec_from_file_location(f"prompt_lab_user_{path.stem}", path)
-    assert spec is not None and spec.loader is not None
+    assert spec is not None
+    assert spec.loader is not None
     module = importlib.util.module_from_spec(spec)
     sys.modules[spec.name] = module
     spec.loader.exec_module(module)
@@ -82,24 +83,23 @@ def load_file(path: Path, attribute: str) -> Any:
     return getattr(module, attribute)
 
 
-def _scan(folder: str) -> Iterator[Entry]:
+def _scan(kind: str) -> Iterator[Entry]:
+    folder = FOLDERS[kind]
     for path in sorted((_PACKAGE / folder).glob("*.py")):
         tree = ast.parse(path.read_text(encoding="utf-8"))
-        attribute = _offered(tree, path.stem)
+        attribute = _constant(tree, "TASK") if kind == "task" else _class(tree, path.stem)
         if attribute is not None:
             module = ".".join(("prompt_lab", *Path(folder).parts, path.stem))
-            summary = (ast.get_docstring(tree) or "").split("\n")[0]
-            yield Entry(path.stem, module, attribute, summary)
+            yield Entry(path.stem, module, attribute, (ast.get_docstring(tree) or "").split("\n")[0])
 
 
-def _offered(tree: ast.Module, stem: str) -> str | None:
-    """``TASK``, or the class that is named like the file (``p_tuning_v2.py`` offers ``PTuningV2``)."""
+def _class(tree: ast.Module, stem: str) -> str | None:
+    """The class that is named like the file (``p_tuning_v2.py`` offers ``PTuningV2``)."""
     plain = stem.replace("_", "").lower()
-    for node in tree.body:
-        if isinstance(node, ast.ClassDef) and node.name.lower() == plain:
-            return node.name
-        if isinstance(node, (ast.Assign, ast.AnnAssign)):
-            targets = node.targets if isinstance(node, ast.Assign) else [node.target]
-            if any(isinstance(t, ast.Name) and t.id == "TASK" for t in targets):
-                return "TASK"
-    return None
+    return next((n.name for n in tree.body if isinstance(n, ast.ClassDef) and n.name.lower() == plain), None)
+
+
+def _constant(tree: ast.Module, name: str) -> str | None:
+    assigned = [t for n in tree.body if isinstance(n, ast.Assign) for t in n.targets]
+    assigned += [n.target for n in tree.body if isinstance(n, ast.AnnAssign)]
+    return name if any(isinstance(t, ast.Name) and t.id == name for t in assigned) else None

@@ -1,0 +1,1 @@
+"""Few-shot data: sampling, cleaning, encoding, and the data module that all paradigms share."""
