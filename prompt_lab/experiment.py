@@ -1,6 +1,7 @@
 """One experiment, end to end: stages, fit, test, record."""
 
 import logging
+import signal
 import warnings
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -15,15 +16,26 @@ from lightning.pytorch.utilities import rank_zero_only
 from torch import Tensor
 
 from prompt_lab.backbones.load import checkpoint, load_backbone
+from prompt_lab.callbacks import BestValidation, ProgressCallback, Selection
 from prompt_lab.data.few_shot import FewShotData
 from prompt_lab.errors import LabError
 from prompt_lab.paradigms import Paradigm
-from prompt_lab.progress import Bars, ProgressCallback
+from prompt_lab.progress import Bars
 from prompt_lab.reporting import delta, files, scores
 from prompt_lab.reporting.cost import Meter
 from prompt_lab.reporting.environment import environment
 from prompt_lab.reporting.tracking import Tracker, WandbMode, loggers
-from prompt_lab.selection import BestValidation, Selection
+
+OWNED = (
+    "enable_checkpointing",
+    "enable_progress_bar",
+    "enable_model_summary",
+    "use_distributed_sampler",
+    "default_root_dir",
+    "logger",
+    "callbacks",
+)
+"""Arguments of the trainer that an experiment sets itself; further callbacks may be given."""
 
 
 @dataclass
@@ -81,9 +93,9 @@ class Experiment:
     @property
     def folder(self) -> Path:
         """``<out>/<task>/<paradigm>/<backbone>/k<K>/seed<S>``."""
-        backbone = self.run.backbone.strip("./").replace("/", "--")
-        cell = f"k{self.data.k}", f"seed{self.data.seed}"
-        return Path(self.run.out, self.data.task.name, self.name, backbone, *cell)
+        return files.cell_folder(
+            self.run.out, self.data.task.name, self.name, self.run.backbone, self.data.k, self.data.seed
+        )
 
     def check(self) -> None:
         """Refuse, before any weights are loaded, all that can be refused.
@@ -160,6 +172,9 @@ class _Running:
                 module, trainer = self._fit()
                 record = self._tested(module, trainer)
             code = 0
+        except SystemExit as stop:  # Lightning turns Ctrl-C into an exit, and shuts its ears to the next one
+            signal.signal(signal.SIGINT, signal.default_int_handler)
+            raise KeyboardInterrupt from stop
         finally:
             for tracker in self.trackers:
                 tracker.finish(code)
@@ -177,20 +192,19 @@ class _Running:
                     )
                 trainer = trainer if number == 0 else self._trainer()
                 trainer.fit(stage, datamodule=data)
-                if trainer.interrupted:
-                    raise KeyboardInterrupt
                 module = stage
         return module, trainer
 
     def _trainer(self) -> pl.Trainer:
-        given = {k: v for k, v in self.experiment.trainer.items() if k not in ("logger", "callbacks")}
+        given = {k: v for k, v in self.experiment.trainer.items() if k not in OWNED}
         callbacks: list[pl.Callback] = [self.meter, ProgressCallback(self.bars, self._title())]
         if self.experiment.run.select == "dev_k":
             callbacks.append(BestValidation())
-        own = {"enable_checkpointing": False, "enable_progress_bar": False, "enable_model_summary": False}
         return pl.Trainer(
-            **{k: v for k, v in given.items() if k not in own},
-            **own,
+            **given,
+            enable_checkpointing=False,
+            enable_progress_bar=False,
+            enable_model_summary=False,
             use_distributed_sampler=False,
             default_root_dir=self.experiment.folder,
             logger=self.loggers,
@@ -217,8 +231,6 @@ class _Running:
         self.data.trainer = trainer
         loader = self.data.evaluation(module.encoder(self.data.max_length), examples)
         parts = trainer.predict(module, dataloaders=loader, return_predictions=True) or []
-        if trainer.interrupted:
-            raise KeyboardInterrupt
         if trainer.world_size > 1:
             gathered: list[Any] = [None] * trainer.world_size
             torch.distributed.all_gather_object(gathered, parts)

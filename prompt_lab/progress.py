@@ -3,7 +3,6 @@
 import time
 from typing import Any, Self
 
-import lightning.pytorch as pl
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
@@ -61,26 +60,3 @@ class Bars:
         """One run of the grid."""
         if self._cells is not None:
             self._bars.advance(self._cells)
-
-
-class ProgressCallback(pl.Callback):
-    """Moves the run's bar with Lightning's batches."""
-
-    def __init__(self, bars: Bars, name: str) -> None:
-        self._bars, self._name = bars, name
-
-    def on_train_start(self, trainer: pl.Trainer, module: Any) -> None:
-        """A fit begins."""
-        self._bars.begin(f"{self._name} fit", int(trainer.estimated_stepping_batches))
-
-    def on_train_batch_end(self, *_: Any) -> None:
-        """One step."""
-        self._bars.advance()
-
-    def on_predict_start(self, trainer: pl.Trainer, module: Any) -> None:
-        """An evaluation begins."""
-        self._bars.begin(f"{self._name} evaluate", int(sum(trainer.num_predict_batches)))
-
-    def on_predict_batch_end(self, *_: Any) -> None:
-        """One batch."""
-        self._bars.advance()

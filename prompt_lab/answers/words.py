@@ -1,5 +1,6 @@
 """Label words: a label scores as its words do at the mask (PET's verbalizer), whatever number of tokens they have."""
 
+import math
 from collections.abc import Mapping, Sequence
 from typing import Literal
 
@@ -25,12 +26,18 @@ class Words(Answer):
     Args:
         words: label words by label, as a list or with a weight each; the task's own by default.
         aggregate: how the words of a label go together: ``mean`` of their log-probabilities, log of the ``sum`` of their
-            probabilities, or the ``max``. Weights are normalised to sum to one within a label.
+            probabilities, or the ``max``. Weights are normalised to sum to one within a label; ``max`` takes no notice of them.
         length_normalize: divide a word's log-probability by its number of tokens.
     """
 
     needs_mask = True
     needs_head = True
+
+    weight_WC: Tensor
+    row_WJ: Tensor
+    slot_WJ: Tensor
+    token_WJ: Tensor
+    real_WJ: Tensor
 
     def __init__(
         self,
@@ -84,7 +91,7 @@ class Words(Answer):
 
     def _by_label(self, score_BW: Tensor) -> Tensor:
         if self.aggregate == "mean":
-            return score_BW @ self.weight_WC
+            return (score_BW[..., None] * self.weight_WC).sum(1)  # no matrix product: autocast would round it to bf16
         weighted_BWC = score_BW[..., None] + self.weight_WC.log()
         if self.aggregate == "sum":
             return weighted_BWC.logsumexp(1)
@@ -99,14 +106,15 @@ class Words(Answer):
         found = []
         for number, label in enumerate(task.labels):
             words = given.get(label, ())
+            words = (words,) if isinstance(words, str) else words
             weights = words if isinstance(words, Mapping) else dict.fromkeys(words, 1.0)
             if not weights:
                 raise LabError(
                     f"the label {label!r} of task {task.name!r} has no label words; give it some with --model.answer.words"
                 )
-            if min(weights.values()) <= 0:
+            if not all(0 < weight < math.inf for weight in weights.values()):
                 raise LabError(
-                    f"the label words of {label!r} have weights {dict(weights)}; every weight must be positive"
+                    f"the label words of {label!r} have weights {dict(weights)}; every weight must be positive and finite"
                 )
             found += [(number, word, weight) for word, weight in weights.items()]
         return found

@@ -76,9 +76,11 @@ class Backbone(nn.Module):
                 logits_RNU = self.model(**self._inputs(batch), **self._decoder_inputs(batch)).logits
         finally:
             hook.remove()
+        if tokens is not None and logits_RNU.shape[-1] != len(tokens):
+            logits_RNU = logits_RNU[..., tokens]  # the head is no plain projection, so it computed the whole vocabulary
         return logits_RNU.view(*batch.slots.shape, -1)
 
-    def _inputs(self, batch: Encoded) -> dict[str, Tensor]:
+    def _inputs(self, batch: Encoded) -> dict[str, Any]:
         inputs = {"input_ids": batch.input_ids, "attention_mask": batch.attention_mask}
         return inputs if batch.token_type_ids is None else inputs | {"token_type_ids": batch.token_type_ids}
 
@@ -93,10 +95,16 @@ class Backbone(nn.Module):
         """The module whose hidden states go into the language-model head."""
         return self.model.base_model
 
+    @property
+    def _has_projection(self) -> bool:
+        """Whether the head ends in one linear layer over the vocabulary, whose rows can be computed one by one."""
+        head = self.model.get_output_embeddings()
+        return isinstance(head, nn.Linear) and head.out_features == self.model.config.vocab_size
+
     @contextmanager
     def _vocabulary(self, tokens: Tensor | None) -> Iterator[None]:
         """Let the vocabulary projection compute the rows of ``tokens`` alone."""
-        if tokens is None:
+        if tokens is None or not self._has_projection:
             yield
             return
         head = self.model.get_output_embeddings()
@@ -115,8 +123,11 @@ class Backbone(nn.Module):
 class DecoderBackbone(Backbone):
     """A causal model: no key/value cache is kept, since nothing is generated here."""
 
-    def _decoder_inputs(self, batch: Encoded) -> dict[str, Any]:
-        return {"use_cache": False}
+    def _inputs(self, batch: Encoded) -> dict[str, Any]:
+        return {**super()._inputs(batch), "use_cache": False}
+
+    def _last_body(self) -> nn.Module:
+        return self.model.get_decoder()  # not always the base model: OPT's head goes past it
 
 
 class Seq2SeqBackbone(Backbone):
@@ -136,7 +147,7 @@ class Seq2SeqBackbone(Backbone):
         # BART adds a bias over the whole vocabulary after its projection
         bias = getattr(self.model, "final_logits_bias", None)
         with super()._vocabulary(tokens):
-            if bias is None or tokens is None:
+            if bias is None or tokens is None or not self._has_projection:
                 yield
                 return
             self.model.final_logits_bias = bias[:, tokens]

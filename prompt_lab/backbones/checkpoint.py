@@ -2,7 +2,6 @@
 
 import hashlib
 import io
-import re
 from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from contextlib import contextmanager, redirect_stderr
@@ -56,7 +55,7 @@ class Pretrained(Checkpoint):
 
     def __init__(self, name: str, kind: Kind | None = None) -> None:
         self.name = name
-        self._path, _, revision = name.partition("@")
+        self._path, _, revision = (name, "", "") if Path(name).is_dir() else name.partition("@")
         self._revision = revision or None
         self._kind = kind
 
@@ -80,7 +79,10 @@ class Pretrained(Checkpoint):
         from transformers import AutoTokenizer
 
         with _clear_errors(self.name):
-            return AutoTokenizer.from_pretrained(self._path, revision=self._revision)
+            tokenizer = AutoTokenizer.from_pretrained(self._path, revision=self._revision)
+            if len(set(tokenizer.get_vocab()) - set(tokenizer.all_special_tokens)) < 2:
+                raise OSError("it has no tokenizer files, or their vocabulary is empty")
+            return tokenizer
 
     def model(self) -> tuple[Any, tuple[str, ...]]:
         """The model with the head of its kind."""
@@ -110,18 +112,19 @@ def kind_of(config: Any, name: str) -> Kind:
     """
     from transformers.models.auto.modeling_auto import MODEL_FOR_CAUSAL_LM_MAPPING_NAMES as CAUSAL
     from transformers.models.auto.modeling_auto import MODEL_FOR_MASKED_LM_MAPPING_NAMES as MASKED
+    from transformers.models.auto.modeling_auto import MODEL_FOR_SEQ_TO_SEQ_CAUSAL_LM_MAPPING_NAMES as SEQ2SEQ
 
-    if getattr(config, "is_encoder_decoder", False):
-        return "seq2seq"
+    model_type = config.model_type
     architecture = (getattr(config, "architectures", None) or [""])[0]
-    if re.search(r"ForCausalLM|LMHeadModel$", architecture) or (
-        config.model_type in CAUSAL and config.model_type not in MASKED
-    ):
-        return "causal"
-    if config.model_type in MASKED:
+    if getattr(config, "is_encoder_decoder", False):
+        if model_type in SEQ2SEQ:
+            return "seq2seq"
+    elif model_type in MASKED and architecture not in {CAUSAL.get(model_type)} - {MASKED[model_type]}:
         return "masked"
+    elif model_type in CAUSAL:
+        return "causal"
     raise LabError(
-        f"backbone {name!r} is a {config.model_type} model ({architecture}); expected a masked, causal or seq2seq LM"
+        f"backbone {name!r} is a {model_type} model ({architecture}); expected a masked, causal or seq2seq LM"
     )
 
 
@@ -132,7 +135,7 @@ def weights_hash(model: Any) -> str:
     digest = hashlib.sha256()
     for key, value in sorted(model.state_dict().items()):
         digest.update(key.encode())
-        digest.update(value.detach().cpu().contiguous().view(torch.uint8).numpy().data)
+        digest.update(value.detach().cpu().reshape(-1).contiguous().view(torch.uint8).numpy().data)
     return f"sha256:{digest.hexdigest()[:16]}"
 
 
@@ -141,14 +144,17 @@ def _clear_errors(name: str) -> Iterator[None]:
     """Say what to do when a checkpoint cannot be had, in place of the library's own many lines."""
     try:
         yield
-    except (OSError, ValueError) as error:
-        if Path(name).exists():
-            what = f"the folder {name!r} is no checkpoint that can be read: {_first_line(error)}"
-        else:
-            what = f"backbone {name!r} could not be had from the hub: {_first_line(error)}"
+    except LabError:
+        raise
+    except Exception as error:  # each file format has errors of its own
+        if Path(name).is_dir():
+            raise LabError(
+                f"the folder {name!r} is no checkpoint that can be read: {_first_line(error)}\nA local backbone is a folder with "
+                "config.json, a tokenizer and weights that belong together, as save_pretrained writes them."
+            ) from error
         raise LabError(
-            f"{what}\nWithout a network, use a packaged backbone (minilm-mlm; `prompt-lab list backbones` shows them) or the path "
-            "of a local folder."
+            f"backbone {name!r} could not be had from the hub: {_first_line(error)}\nWithout a network, use a packaged backbone "
+            "(minilm-mlm; `prompt-lab list backbones` shows them) or the path of a local folder."
         ) from error
 
 

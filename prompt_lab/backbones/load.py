@@ -24,8 +24,8 @@ def checkpoint(name: str) -> Checkpoint:
     Raises:
         LabError: the name is a path that does not exist, or nearly the name of a packaged backbone.
     """
-    if Path(name).is_dir():
-        return Pretrained(name)
+    if Path(name).expanduser().is_dir():
+        return Pretrained(str(Path(name).expanduser()))
     if name in packaged():
         return packaged()[name].load()(name)
     if name.startswith(("/", "./", "../", "~")) or name.endswith(".safetensors"):
@@ -49,7 +49,7 @@ def load_backbone(name: str) -> Backbone:
     model, missing = source.model()
     reader = source.reader
     reader.revision = reader.revision or weights_hash(model)
-    return _BACKBONES[reader.kind](model.eval(), reader, missing)
+    return _BACKBONES[reader.kind](model, reader, missing).eval()
 
 
 def _looks_packaged(name: str) -> bool:

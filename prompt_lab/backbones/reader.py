@@ -3,6 +3,8 @@
 A reader holds no weights, so templates and label words are checked, and inputs shown, before a model is loaded.
 """
 
+import re
+import sys
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -14,6 +16,8 @@ from prompt_lab.templates import Template
 
 Kind = Literal["masked", "causal", "seq2seq"]
 Word = tuple[int, ...]
+SENTINEL = "<extra_id_0>"
+"""T5's first gap."""
 
 
 @dataclass(frozen=True)
@@ -92,15 +96,42 @@ class Reader(ABC):
 
     @cached_property
     def hidden_size(self) -> int:
-        """D."""
-        return int(self.config.hidden_size)
+        """D: the size of the last hidden states, which some OPT models project down."""
+        return int(getattr(self.config, "word_embed_proj_dim", None) or self.config.hidden_size)
 
-    @property
+    @cached_property
     def max_length(self) -> int:
         """The most tokens a row may have."""
-        limit = getattr(self.config, "max_position_embeddings", None) or 1_000_000
-        # RoBERTa-like models keep the first positions for padding, and their tokenizers say so
-        return int(min(limit, getattr(self.tokenizer, "model_max_length", limit)))
+        positions = getattr(self.config, "max_position_embeddings", None) or 1_000_000
+        return int(min(positions - _first_position(self.config), self.tokenizer.model_max_length))
+
+    @cached_property
+    def has_types(self) -> bool:
+        """Whether the model tells two segments apart by segment ids. GPT-2 takes them too, but as if they were words."""
+        segments = getattr(self.config, "type_vocab_size", 0) or 0
+        return "token_type_ids" in self.tokenizer.model_input_names and segments > 1
+
+    @cached_property
+    def special_tokens(self) -> list[str]:
+        """All that the tokenizer reads as one special token wherever it stands in a text; the longest first."""
+        added = self.tokenizer.added_tokens_decoder.values()
+        written = {t.content for t in added if t.special or t.content == SENTINEL}
+        return sorted({*self.tokenizer.all_special_tokens, *written}, key=lambda t: (-len(t), t))
+
+    @cached_property
+    def _special(self) -> re.Pattern[str]:
+        return re.compile("|".join(map(re.escape, self.special_tokens)) or "(?!)")
+
+    def plain(self, text: str) -> str:
+        """The text with a space inside everything that would be read as a special token: "[MASK]" in a review is no mask."""
+        return self._special.sub(lambda found: f"{found[0][0]} {found[0][1:]}", text)
+
+    def joined(self, before: str, text: str) -> str:
+        """Both texts, with a space between them if they would make a special token there: "[" and "MASK]"."""
+        near = len(self.special_tokens[0]) - 1 if self.special_tokens else 0
+        head = before[max(0, len(before) - near) :]
+        crossing = any(m.start() < len(head) < m.end() for m in self._special.finditer(head + text[:near]))
+        return f"{before} {text}" if crossing else before + text
 
     @property
     def pad_id(self) -> int:
@@ -110,7 +141,7 @@ class Reader(ABC):
 
     def check(self, template: Template) -> None:
         """Raise LabError if this backbone cannot read the template."""
-        written = [t for t in self.tokenizer.all_special_tokens if t in "".join(template.literals)]
+        written = [t for t in self.tokenizer.all_special_tokens if any(t in text for text in template.literals)]
         if written:
             raise LabError(
                 f"template {str(template)!r} holds {written[0]!r}, a special token of {self.name!r}, as plain text; write {{mask}} "
@@ -131,17 +162,20 @@ class Reader(ABC):
         Args:
             word: the label word, without surrounding spaces.
             before: the character that stands in front of the mask ("" at the start of a text, None if a field does). It decides
-                whether a byte-pair vocabulary gives the form with or without a leading space.
+                whether the form with or without a leading space is right; that space belongs to the word.
 
         Raises:
             LabError: the tokenizer turns the word, or a part of it, into its unknown token, or into nothing.
         """
-        front = "" if before == "" else "." if before is None else f"a{before}" if before.isspace() else before
-        encoded = self.tokenizer(front + word, add_special_tokens=False, return_offsets_mapping=True)
-        spans = list(zip(encoded["input_ids"], encoded["offset_mapping"], strict=True))
-        if any(start < len(front.rstrip()) and end > len(front) for _, (start, end) in spans):
-            return self.word_ids(word, None)  # the vocabulary has a piece that joins the pattern and the word
-        ids = tuple(i for i, (_, end) in spans if end > len(front))
+        ids: Word = ()
+        for front in _fronts(before):
+            context, whole = (
+                self.tokenizer(text, add_special_tokens=False)["input_ids"]
+                for text in (front.removesuffix(" "), front + word)
+            )
+            ids = tuple(whole[len(context) :])
+            if whole[: len(context)] == context:
+                break  # otherwise the vocabulary has a piece that joins this front and the word
         unknown = self.tokenizer.unk_token_id
         if not ids or (unknown is not None and unknown in ids):
             pieces = self.tokenizer.convert_ids_to_tokens(list(ids))
@@ -218,6 +252,7 @@ class CausalReader(LeftToRight):
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
+        self.suffix = []  # the text goes on
         self.between = self.between or self.tokenizer("\n", add_special_tokens=False)["input_ids"]
 
     def check(self, template: Template) -> None:
@@ -233,10 +268,16 @@ class CausalReader(LeftToRight):
     def row(self, text: Text, at_answer: Word | None) -> Row:
         """The text, then the first tokens of the answer."""
         answer = list(at_answer or ())
-        ids = [*self.prefix, *text.before, *answer]
-        start = len(self.prefix) + len(text.before) - 1
-        slots = [] if at_answer is None else list(range(start, start + len(answer) + 1))
+        context = [*self.prefix, *text.before] or [self._start_id]
+        ids = [*context, *answer]
+        slots = [] if at_answer is None else list(range(len(context) - 1, len(ids)))
         return Row(ids, [0] * len(ids), slots)
+
+    @property
+    def _start_id(self) -> int:
+        """What stands in front of the first word when there is no text at all."""
+        start = self.tokenizer.bos_token_id
+        return self.pad_id if start is None else int(start)
 
 
 class Seq2SeqReader(LeftToRight):
@@ -253,7 +294,7 @@ class Seq2SeqReader(LeftToRight):
     def mask_text(self) -> str:
         """T5's first sentinel, or the mask token."""
         if self._has_sentinel:
-            return "<extra_id_0>"
+            return SENTINEL
         if self.tokenizer.mask_token is None:
             raise LabError(
                 f"backbone {self.name!r} has neither sentinel tokens nor a mask token, so it cannot fill a gap"
@@ -262,7 +303,7 @@ class Seq2SeqReader(LeftToRight):
 
     @cached_property
     def _has_sentinel(self) -> bool:
-        return "<extra_id_0>" in self.tokenizer.get_vocab()
+        return SENTINEL in self.tokenizer.get_vocab()
 
     def row(self, text: Text, at_answer: Word | None) -> Row:
         """Encoder: the text with its gap. Decoder: start, what comes before the answer, and the answer's first tokens."""
@@ -274,6 +315,28 @@ class Seq2SeqReader(LeftToRight):
         start = len(decoder) - len(answer) - 1
         slots = [] if at_answer is None else list(range(start, start + len(answer) + 1))
         return Row(ids, [0] * len(ids), slots, decoder)
+
+
+def _fronts(before: str | None) -> list[str]:
+    """Texts that a label word is put behind to see its tokens in place; the first one it does not merge with counts."""
+    if before == "":
+        return [""]
+    ends = [".", ",", ")", "\n"]
+    if before is None:
+        return [*ends, ""]
+    return [f"{c}{before}" for c in ("a", *ends)] + [""] if before.isspace() else [before, *ends, ""]
+
+
+def _first_position(config: Any) -> int:
+    """RoBERTa and its kin number positions from the padding id + 1 on, so they read that many tokens fewer."""
+    from transformers import MODEL_MAPPING
+
+    if type(config) not in MODEL_MAPPING:
+        return 0
+    found = MODEL_MAPPING[type(config)]
+    module = sys.modules[(found[0] if isinstance(found, tuple) else found).__module__]
+    counts = any(hasattr(part, "create_position_ids_from_input_ids") for part in (module, *vars(module).values()))
+    return (config.pad_token_id or 0) + 1 if counts else 0
 
 
 def _find(part: list[int], whole: list[int]) -> int:

@@ -110,24 +110,19 @@ class Encoder:
             if piece.role == "sep":
                 segments.append(_Segment())
             elif piece.role == "field":
-                here.add_field(self._safe(piece.text), number)
+                text = self.reader.plain(piece.text)
+                here.text = self.reader.joined(here.text, text)
+                here.spans.append((len(here.text) - len(text), len(here.text), number))
             elif piece.role == "text":
-                here.text += piece.text
-            elif self.reader.mask_text:
+                here.text = self.reader.joined(here.text, piece.text)
+            else:
+                if self.template.before_mask() == " ":
+                    here.text = here.text.removesuffix(" ")  # this space belongs to the answer: see Reader.word_ids
+                here.has_answer = True
+                if not self.reader.mask_text:
+                    break  # the text of a causal model stops where the answer begins
                 here.text += self.reader.mask_text
-                here.has_answer = True
-            else:  # the text of a causal model stops where the answer begins; the space goes with the answer
-                here.text = here.text.rstrip()
-                here.has_answer = True
-                break
         return segments
-
-    def _safe(self, text: str) -> str:
-        """A field in which the backbone's special tokens stand as plain text: "[MASK]" in a review is no mask."""
-        for token in {*self.reader.tokenizer.all_special_tokens, self.reader.mask_text} - {""}:
-            if token in text:
-                text = text.replace(token, f"{token[0]} {token[1:]}")
-        return text
 
     def _joined(self, segments: list["_Segment"], encoded: list[Any]) -> "_Tokens":
         tokens = _Tokens()
@@ -151,10 +146,6 @@ class _Segment:
         self.text = ""
         self.spans: list[tuple[int, int, int]] = []
         self.has_answer = False
-
-    def add_field(self, text: str, number: int) -> None:
-        self.spans.append((len(self.text), len(self.text) + len(text), number))
-        self.text += text
 
     def field_at(self, start: int, end: int) -> int:
         """The number of the field that a token lies in; -1 for the pattern's own tokens."""
@@ -191,7 +182,7 @@ class _Tokens:
                 places.setdefault(f, []).append(i)
         shortenable = sum(map(len, places.values()))
         over = len(self.ids) - room
-        if over >= shortenable > 0:
+        if over > 0 and over >= shortenable:
             raise LabError(
                 f"template {str(template)!r} leaves no room for the text: its own words take {len(self.ids) - shortenable} of "
                 f"{room} tokens. Shorten it, or raise --data.max_length."
@@ -203,7 +194,6 @@ def collate(examples: Sequence[EncodedExample], reader: Reader) -> Encoded:
     """A batch, its rows padded to the longest among them."""
     rows = [r for e in examples for r in e.rows]
     slots = max(len(r.slots) for r in rows)
-    has_types = "token_type_ids" in reader.tokenizer.model_input_names
     return Encoded(
         input_ids=_padded([r.input_ids for r in rows], reader.pad_id),
         attention_mask=_padded([[1] * len(r.input_ids) for r in rows], 0),
@@ -212,7 +202,7 @@ def collate(examples: Sequence[EncodedExample], reader: Reader) -> Encoded:
         ),
         label=torch.tensor([e.label for e in examples]),
         index=torch.tensor([e.index for e in examples]),
-        token_type_ids=_padded([r.type_ids for r in rows], 0) if has_types else None,
+        token_type_ids=_padded([r.type_ids for r in rows], 0) if reader.has_types else None,
         decoder_input_ids=_padded([r.decoder_ids for r in rows], reader.pad_id) if rows[0].decoder_ids else None,
         tokens=sum(len(r.input_ids) + len(r.decoder_ids) for r in rows),
     )

@@ -22,7 +22,7 @@ class Draw:
     Attributes:
         train: K examples of each class, or all.
         validation: as many, sharing no text with ``train``; never more.
-        unlabeled: every other training text, without its label.
+        unlabeled: every other training text, without its label, in an order that does not give the label away.
     """
 
     train: tuple[Example, ...]
@@ -83,14 +83,16 @@ def draw(
         train = [e for o in heads for e in o[:k]]
         validation = [e for o in tails for e in o[:per_class]]
     used = {e.key for e in (*train, *validation)}
-    rest = [Example(e.fields, None, e.origin) for o in ordered for e in o if e.key not in used]
+    rest = _shuffled((Example(e.fields, None, e.origin) for e in pool if e.key not in used), seed)
     return Draw(tuple(train), tuple(validation), tuple(rest))
 
 
+def _shuffled(examples: Iterable[Example], seed: int) -> list[Example]:
+    return sorted(examples, key=lambda e: hashlib.sha256(f"{seed}\n{e.key}".encode()).digest())
+
+
 def _ordered(pool: Sequence[Example], label: int, seed: int) -> list[Example]:
-    return sorted(
-        (e for e in pool if e.label == label), key=lambda e: hashlib.sha256(f"{seed}\n{e.key}".encode()).digest()
-    )
+    return _shuffled((e for e in pool if e.label == label), seed)
 
 
 def _all(

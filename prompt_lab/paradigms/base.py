@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Any, Literal, Self
 
 import lightning.pytorch as pl
 import torch
+from lightning.pytorch.plugins.precision import MixedPrecision
 from torch import Tensor
 from torch.nn import functional as F
 from torchmetrics.classification import MulticlassAccuracy
@@ -148,7 +149,8 @@ class Paradigm(pl.LightningModule):
     def configure_optimizers(self) -> Any:
         """AdamW over the tuning's and the answer's groups, each with its own learning rate."""
         groups = self.tuning.groups(self.backbone) + self.tuning.groups(self.answer, self.answer.learning_rate)
-        optimizer = torch.optim.AdamW(groups)
+        # the fused step takes a fifth of the time; under mixed precision Lightning cannot clip gradients with it
+        optimizer = torch.optim.AdamW(groups, fused=not isinstance(self.trainer.precision_plugin, MixedPrecision))
         scheduler = torch.optim.lr_scheduler.LambdaLR(optimizer, self._rate)
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": scheduler, "interval": "step"}}
 

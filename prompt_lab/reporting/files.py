@@ -3,16 +3,34 @@
 import json
 import os
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 from prompt_lab.errors import LabError
+from prompt_lab.trees import difference
 
 SCHEMA = 1
 RECORD, FAILURE = "record.json", "failed.json"
-_NEEDED = {"paradigm", "task", "backbone", "k", "split_seed", "scores", "data", "cost", "settings"}
+_NEEDED = set(
+    [
+        "paradigm",
+        "strategy",
+        "task",
+        "backbone",
+        "k",
+        "split_seed",
+        "metric",
+        "scores",
+        "trivial",
+        "collapsed",
+        "data",
+        "budget",
+        "cost",
+        "settings",
+    ]
+)
 
 
 @contextmanager
@@ -75,6 +93,29 @@ def read_record(path: Path) -> dict[str, Any]:
         raise LabError(f"{path} is no record of schema {SCHEMA}. Delete its folder to run this cell again.")
     if missing := _NEEDED - set(record):
         raise LabError(f"the record {path} lacks {sorted(missing)}. Delete its folder to run this cell again.")
+    return record
+
+
+def cell_folder(out: str, task: str, name: str, backbone: str, k: int | str, seed: int) -> Path:
+    """``<out>/<task>/<paradigm>/<backbone>/k<K>/seed<S>``; a backbone's path or hub id becomes one name."""
+    return Path(out, task, name, backbone.strip("./").replace("/", "--"), f"k{k}", f"seed{seed}")
+
+
+def finished(folder: Path, identity: Mapping[str, Any]) -> dict[str, Any] | None:
+    """The record of a run that is already there, or None.
+
+    Raises:
+        LabError: the folder holds a run with other settings; results are never overwritten.
+    """
+    path = folder / RECORD
+    if not path.exists():
+        return None
+    record = read_record(path)
+    if differing := list(difference(record["settings"], identity)):
+        raise LabError(
+            f"{folder} holds a finished run with other settings ({'; '.join(differing[:3])}). "
+            "Give this one another --name or --out, or delete that folder."
+        )
     return record
 
 

@@ -14,7 +14,7 @@ from torchmetrics.functional.classification import (
 )
 
 COLLAPSE_MARGIN = 0.02
-"""A run within two points of the majority class has collapsed (PROTOCOL rule 8)."""
+"""A run within two points of the majority class has collapsed."""
 
 
 def scores(logp_NC: Tensor, label_N: Tensor, prefix: str) -> dict[str, float]:

@@ -8,6 +8,7 @@ r"""The pattern language: literal text with slots between braces; parsed, never 
 """
 
 import re
+import unicodedata
 from collections.abc import Iterator
 from dataclasses import dataclass
 
@@ -59,7 +60,9 @@ def write(nodes: tuple[Node, ...]) -> str:
 
 def pointed(text: str, at: int, message: str) -> LabError:
     """An error that shows the pattern with a caret under one character."""
-    return LabError(f"template: {message}\n  {text}\n  {' ' * at}^")
+    shown = text.translate({ord(c): " " for c in "\n\r\t"})
+    columns = sum(2 if unicodedata.east_asian_width(c) in "WF" else 1 for c in text[:at])  # Chinese is two columns wide
+    return LabError(f"template: {message}\n  {shown}\n  {' ' * columns}^")
 
 
 def _nodes(text: str) -> Iterator[Node]:

@@ -104,10 +104,9 @@ def resolve(template: int | str, task: Task) -> Template:
         return make("{sep}".join(_braced(task.fields).split(", ")))
     if isinstance(template, int):
         if not 0 <= template < len(task.templates):
-            raise LabError(
-                f"template {template} does not exist: task {task.name!r} has templates 0 to {len(task.templates) - 1}\n"
-                + "\n".join(f"  {i}  {p}" for i, p in enumerate(task.templates))
-            )
+            own = "".join(f"\n  {i}  {p}" for i, p in enumerate(task.templates))
+            span = f"templates 0 to {len(task.templates) - 1}" if own else "no templates"
+            raise LabError(f"template {template} does not exist: task {task.name!r} has {span}{own}")
         return make(task.templates[template])
     return make(template)
 

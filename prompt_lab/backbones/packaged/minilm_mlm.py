@@ -1,5 +1,6 @@
 """MiniLM, 6 layers of 384, a masked LM by a delta of our own: the default, no hub needed."""
 
+import warnings
 from importlib import resources
 from pathlib import Path
 from typing import Any
@@ -35,7 +36,9 @@ class MinilmMlm(Pretrained):
         model, missing = super().model()
         delta = load_file(DELTA)
         lora = peft.LoraConfig(r=32, lora_alpha=32, lora_dropout=0.0, target_modules=TARGETS)
-        injected = peft.get_peft_model(model, lora)
+        with warnings.catch_warnings():  # peft asks transformers in a way that transformers has deprecated
+            warnings.simplefilter("ignore", FutureWarning)
+            injected = peft.get_peft_model(model, lora)
         report = injected.base_model.model.load_state_dict({k: v.float() for k, v in delta.items()}, strict=False)
         if report.unexpected_keys:
             raise LabError(

@@ -1,11 +1,37 @@
-"""Which state of a fit is tested: the last one, or the best on the validation examples (PROTOCOL rule 3)."""
+"""Lightning callbacks of a run: its progress bar, and the state that is tested."""
 
 from typing import Any, Literal
 
 import lightning.pytorch as pl
 from torch import Tensor
 
+from prompt_lab.progress import Bars
+
 Selection = Literal["fixed", "dev_k"]
+"""Which state of a fit is tested: the last one, or the best on the validation examples."""
+
+
+class ProgressCallback(pl.Callback):
+    """Moves the run's bar with Lightning's batches."""
+
+    def __init__(self, bars: Bars, name: str) -> None:
+        self._bars, self._name = bars, name
+
+    def on_train_start(self, trainer: pl.Trainer, module: Any) -> None:
+        """A fit begins."""
+        self._bars.begin(f"{self._name} fit", int(trainer.estimated_stepping_batches))
+
+    def on_train_batch_end(self, *_: Any) -> None:
+        """One step."""
+        self._bars.advance()
+
+    def on_predict_start(self, trainer: pl.Trainer, module: Any) -> None:
+        """An evaluation begins."""
+        self._bars.begin(f"{self._name} evaluate", int(sum(trainer.num_predict_batches)))
+
+    def on_predict_batch_end(self, *_: Any) -> None:
+        """One batch."""
+        self._bars.advance()
 
 
 class BestValidation(pl.Callback):

@@ -1,0 +1,111 @@
+"""The command `prompt-lab`. What needs no model is answered without importing one."""
+
+import argparse
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from prompt_lab import __version__
+from prompt_lab.errors import LabError
+
+LISTED = ("paradigms", "tasks", "backbones", "templates", "answers", "tunings")
+STOPPED = 130
+
+
+def main(words: Sequence[str] | None = None) -> int:
+    """Run a command.
+
+    Returns:
+        0 if all went well, 1 if a run of a suite failed, 2 for input that cannot be used, 130 after Ctrl-C.
+    """
+    given = list(sys.argv[1:] if words is None else words)
+    try:
+        if given[:1] == ["fit"]:
+            from prompt_lab.commands import fit
+
+            return fit.main(given[1:])
+        options = _parser().parse_args(given)
+        return options.run(options)
+    except LabError as error:
+        print(f"prompt-lab: {error}", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        print("\nprompt-lab: stopped", file=sys.stderr)
+        return STOPPED
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="prompt-lab", description="Compare ways of prompting and tuning with few labels."
+    )
+    parser.add_argument("--version", action="version", version=f"prompt-lab {__version__}")
+    commands = parser.add_subparsers(required=True, metavar="COMMAND")
+    commands.add_parser(
+        "fit", help="one run: prompt-lab fit --config experiments/base.yaml --model PatternTuning …", add_help=False
+    )
+    compare = _command(commands, "compare", _compare, "a grid of runs, and the table that compares them")
+    compare.add_argument("suite", type=Path, help="a YAML file such as experiments/suites/quickstart.yaml")
+    compare.add_argument("--out", default="runs", help="folder of all results (default: runs)")
+    compare.add_argument(
+        "--dry-run", action="store_true", help="list the runs, and which are finished, without running any"
+    )
+    report = _command(commands, "report", _report, "the comparison table of finished runs again")
+    report.add_argument("runs", type=Path, help="folder of results")
+    show = _command(commands, "show", _show, "what a model really reads of three examples, token by token")
+    show.add_argument("--data.task", dest="task", required=True, help="name of a task, or path of your own")
+    show.add_argument(
+        "--template", default="0", help="number of one of the task's patterns, a pattern, or none (default: 0)"
+    )
+    show.add_argument("--backbone", default="minilm-mlm", help="whose tokenizer reads (default: minilm-mlm)")
+    show.add_argument("--data.max_length", dest="max_length", type=int, default=128, help="tokens (default: 128)")
+    show.add_argument("--data.files.test", dest="file", help="a file of your own to take the examples from")
+    check = _command(commands, "check", _check, "run the contract on a paradigm of your own")
+    check.add_argument("paradigm", help="my_package.MyParadigm, or a name that `prompt-lab list paradigms` prints")
+    listing = _command(commands, "list", _list, "what exists, a line each")
+    listing.add_argument("what", choices=LISTED, help="one of " + ", ".join(LISTED), metavar="WHAT")
+    return parser
+
+
+def _command(
+    commands: "argparse._SubParsersAction[argparse.ArgumentParser]",
+    name: str,
+    run: Callable[[argparse.Namespace], int],
+    about: str,
+) -> argparse.ArgumentParser:
+    parser = commands.add_parser(name, help=about, description=about)
+    parser.set_defaults(run=run)
+    return parser
+
+
+def _list(options: argparse.Namespace) -> int:
+    from prompt_lab.commands import listing
+
+    return listing.main(options.what)
+
+
+def _compare(options: argparse.Namespace) -> int:
+    from prompt_lab.commands import compare
+
+    return compare.main(options.suite, options.out, dry_run=options.dry_run)
+
+
+def _report(options: argparse.Namespace) -> int:
+    from prompt_lab.commands import compare
+
+    return compare.report_folder(options.runs)
+
+
+def _show(options: argparse.Namespace) -> int:
+    from prompt_lab.commands import show
+
+    return show.main(options)
+
+
+def _check(options: argparse.Namespace) -> int:
+    from prompt_lab.commands import check
+
+    return check.main(options.paradigm)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

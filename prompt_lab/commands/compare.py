@@ -1,0 +1,45 @@
+"""`prompt-lab compare` and `prompt-lab report`: run a grid, and show what came out."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+
+from prompt_lab import suite
+from prompt_lab.progress import Bars
+from prompt_lab.reporting import files, report
+
+
+def main(path: Path, out: str, *, dry_run: bool) -> int:
+    """Run a suite and print its table; what is finished is not run again."""
+    cells = suite.expand(path, out)
+    if dry_run:
+        for cell in cells:
+            print("finished" if cell.finished() else "to do   ", cell.title)
+        return 0
+    files.check_writable(Path(out))
+    with Bars(len(cells)) as bars:
+        outcome = suite.run(cells, bars)
+    failures = suite.failures(cells)
+    show(suite.records(cells), Path(out, "reports", path.stem), failures)
+    print(f"{outcome.skipped} finished before, {outcome.ran} run now, {outcome.failed} failed")
+    if outcome.stopped:
+        raise KeyboardInterrupt
+    return 1 if failures else 0
+
+
+def report_folder(folder: Path) -> int:
+    """Show the table of all records below a folder."""
+    show(files.read_records(folder), folder / "reports" / "all", [])
+    return 0
+
+
+def show(records: Sequence[dict[str, Any]], folder: Path, failures: Sequence[dict[str, Any]]) -> None:
+    """Print the comparison, and write it as Markdown, CSV and a picture."""
+    if not records and not failures:
+        print("no finished runs")
+        return
+    made = report.write(records, folder, failures)
+    Console().print(made.terminal())
+    print("written:", ", ".join(map(str, made.paths)))

@@ -1,0 +1,127 @@
+"""The comparison as a picture: every seed a point, the mean and its standard deviation over them, a panel a group."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from textwrap import wrap
+from typing import TYPE_CHECKING, Any
+
+from prompt_lab.reporting.files import atomic
+from prompt_lab.reporting.rows import Row, groups
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+COLOURS = {
+    "tuning-free prompting": "#E69F00",
+    "promptless fine-tuning": "#0072B2",
+    "fixed-LM prompt tuning": "#009E73",
+    "fixed-prompt LM tuning": "#D55E00",
+    "prompt+LM tuning": "#CC79A7",
+}
+"""A colour a tuning strategy, told apart by colour-blind readers too (Okabe and Ito 2008)."""
+OTHER = "#56B4E9"
+GUESS = "#555555"
+_SPREAD = 0.17
+"""Seeds lie this far below their row's line and the mean above it, in rows, so that neither hides the other."""
+
+
+def strip_plot(rows: Sequence[Row], path: Path) -> None:
+    """Write the picture as PNG. Nothing is shown, and matplotlib's own settings stay as they are.
+
+    Raises:
+        LabError: the file cannot be written.
+    """
+    figure = draw(rows)
+    with atomic(path) as temporary:
+        figure.savefig(temporary, format="png", dpi=150)
+
+
+def draw(rows: Sequence[Row]) -> "Figure":
+    """The figure: groups in the table's order, and in each the paradigms in the table's order from the top."""
+    from matplotlib.figure import Figure
+
+    parts = groups(rows)
+    across = {1: 1, 2: 2, 4: 2}.get(len(parts), 3)
+    lines = [parts[i : i + across] for i in range(0, len(parts), across)]
+    heights = [max(sum(row.n > 0 for row in part) for part in line) for line in lines]
+    inches = [0.32 * height + 1.15 for height in heights]
+    figure = Figure(figsize=(4.9 * across if across > 1 else 6.4, sum(inches) + 0.6))
+    figure.set_layout_engine("constrained", hspace=0.06, wspace=0.03)
+    panels = figure.subplots(len(lines), across, squeeze=False, height_ratios=inches).ravel().tolist()
+    for panel, part in zip(panels, parts, strict=False):
+        _panel(panel, part, _limits([row for row in rows if row.task == part[0].task]))
+    for panel in panels[len(parts) :]:
+        panel.remove()
+    figure.legend(handles=_legend(rows), loc="outside lower center", ncols=2 * across + 1, frameon=False, fontsize=8)
+    return figure
+
+
+def _panel(panel: "Axes", part: Sequence[Row], limits: tuple[float, float]) -> None:
+    runs = [row for row in part if row.n]
+    for place, row in enumerate(runs):
+        colour = COLOURS.get(row.strategy or "", OTHER)
+        seeds, mean = [100 * score for score in row.scores], 100 * (row.mean or 0.0)
+        panel.plot(seeds, [place + _SPREAD] * row.n, "o", color=colour, alpha=0.55, markersize=5, markeredgewidth=0)
+        whisker = None if row.sd is None else 100 * row.sd
+        panel.errorbar(
+            mean, place - _SPREAD, xerr=whisker, fmt="D", color=colour, markersize=5, capsize=3, linewidth=1.4
+        )
+    panel.set_yticks(range(len(runs)), [row.paradigm for row in runs])
+    panel.set_xlim(*limits)
+    panel.set_ylim(len(runs) - 0.4, -0.6)
+    panel.set_axisbelow(True)
+    panel.grid(axis="x", color="#dddddd", linewidth=0.7)
+    panel.spines[["top", "right", "left"]].set_visible(False)
+    panel.tick_params(axis="y", length=0, labelsize=9)
+    panel.tick_params(axis="x", labelsize=8)
+    panel.locator_params(axis="x", nbins=6)
+    panel.set_title(_heading(part[0].title), fontsize=10, fontweight="bold", loc="left", pad=18)
+    panel.set_xlabel(f"{part[0].metric.replace('/', ' ')}, %", fontsize=8)
+    _majority(panel, part[0])
+
+
+def _heading(title: str) -> str:
+    """A title on as many lines as the panel needs, broken between task, backbone and K."""
+    held = title.replace(" = ", "\N{NO-BREAK SPACE}=\N{NO-BREAK SPACE}").replace(" · ", "\N{NO-BREAK SPACE}· ")
+    return "\n".join(wrap(held, 46, break_on_hyphens=False))
+
+
+def _majority(panel: "Axes", row: Row) -> None:
+    """A dashed line at what naming the most frequent label scores, where that is known."""
+    if row.mean is None:
+        return
+    score, (left, right) = 100 * row.mean, panel.get_xlim()
+    panel.axvline(score, color=GUESS, linestyle="--", linewidth=1.2, zorder=1)
+    panel.annotate(
+        f"{row.paradigm} {score:.1f}",
+        (score, 1),
+        (0, 3),
+        xycoords=panel.get_xaxis_transform(),
+        textcoords="offset points",
+        ha="left" if score < (left + right) / 2 else "right",
+        fontsize=7.5,
+        color=GUESS,
+    )
+
+
+def _limits(rows: Sequence[Row]) -> tuple[float, float]:
+    """One scale for all panels of a task: everything drawn, and room beside it."""
+    scores = [100 * score for row in rows for score in row.scores]
+    scores += [100 * (row.mean + sign * (row.sd or 0.0)) for row in rows if row.mean is not None for sign in (-1, 1)]
+    room = max(0.06 * (max(scores) - min(scores)), 1.0)
+    return min(scores) - room, max(scores) + room
+
+
+def _legend(rows: Sequence[Row]) -> list[Any]:
+    """What markers and lines mean, and the colours that occur."""
+    from matplotlib.lines import Line2D
+
+    found = {row.strategy for row in rows if row.n}
+    colours = [(name, colour) for name, colour in COLOURS.items() if name in found]
+    squares = [Line2D([], [], marker="s", linestyle="", color=colour, label=name) for name, colour in colours]
+    seed = Line2D(
+        [], [], marker="o", linestyle="", color=GUESS, alpha=0.55, markeredgewidth=0, markersize=5, label="a seed"
+    )
+    mean = Line2D([], [], marker="D", color=GUESS, markersize=5, linewidth=1.4, label="mean ± sd (ddof=1)")
+    return [*squares, seed, mean]

@@ -1,0 +1,118 @@
+"""From YAML files and command-line words to an experiment: everything typed, everything checked before anything is loaded."""
+
+import io
+import json
+import re
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import redirect_stderr
+from dataclasses import dataclass
+from typing import Any
+
+from jsonargparse import ArgumentError, Namespace
+from lightning.pytorch import Trainer
+from lightning.pytorch.cli import LightningArgumentParser
+
+from prompt_lab import discovery
+from prompt_lab.backbones.load import checkpoint
+from prompt_lab.data.few_shot import FewShotData
+from prompt_lab.errors import LabError, unknown
+from prompt_lab.experiment import OWNED, Experiment, Run
+from prompt_lab.paradigms import Paradigm
+from prompt_lab.tasks import load_task
+from prompt_lab.trees import identity
+
+
+@dataclass(frozen=True)
+class Settings:
+    """The settings of one experiment.
+
+    Attributes:
+        given: what files and command line say.
+        config: the same with every default.
+    """
+
+    given: dict[str, Any]
+    config: Namespace
+
+    @property
+    def identity(self) -> dict[str, Any]:
+        """The part of what was given that decides what is computed: what makes a run the one it is."""
+        return identity(self.given)
+
+    def experiment(self) -> Experiment:
+        """The experiment they describe. No texts and no weights have been read.
+
+        Raises:
+            LabError: an unknown task or backbone, or parts that do not go together.
+        """
+        for name in set(self.given.get("trainer", {})) & set(OWNED) - {"callbacks"}:
+            raise LabError(
+                f"trainer.{name} is set by prompt_lab itself, so that every run is logged and compared alike; leave it out"
+            )
+        load_task(self.config.data.task)
+        checkpoint(self.config.backbone)
+        one = parser()
+        made = one.instantiate(self.config)
+        run = Run(**{name: made[name] for name in Run.__dataclass_fields__})
+        trainer = {k: v for k, v in vars(made.trainer).items() if v is not None}
+        return Experiment(made.model, made.data, run, trainer, self.identity, _plain(self.config))
+
+
+def parser() -> LightningArgumentParser:
+    """The parser of one experiment: ``backbone``, ``data``, ``model``, ``trainer`` and the settings of ``Run``."""
+    for kind in ("paradigm", "answer", "tuning"):
+        for entry in discovery.entries(kind).values():
+            entry.load()  # so that classes can be named without their module
+    made = LightningArgumentParser(prog="prompt-lab fit", description=__doc__, exit_on_error=False)
+    made.add_argument(
+        "-c", "--config", action="config", help="a YAML file of settings; later ones override earlier ones"
+    )
+    made.add_class_arguments(Run)
+    made.add_class_arguments(FewShotData, "data")
+    made.add_lightning_class_args(Paradigm, "model", subclass_mode=True)
+    made.add_lightning_class_args(Trainer, "trainer")
+    return made
+
+
+def parse(words: Sequence[str]) -> Settings:
+    """The settings that command-line words give.
+
+    Raises:
+        LabError: a setting that does not exist or has the wrong type.
+    """
+    return _settings(lambda one, **options: one.parse_args(list(words), **options))
+
+
+def parse_tree(tree: Mapping[str, Any]) -> Settings:
+    """The settings that a tree, as read from YAML, gives. Errors as ``parse``."""
+    return _settings(lambda one, **options: one.parse_object(dict(tree), **options))
+
+
+def _settings(read: Callable[..., Namespace]) -> Settings:
+    one = parser()
+    try:
+        with redirect_stderr(io.StringIO()):
+            config = read(one)
+            given = _plain(read(parser(), defaults=False))
+    except (ArgumentError, TypeError, ValueError) as error:
+        raise _clear(error, one) from error
+    return Settings(given, config)
+
+
+def _clear(error: Exception, one: LightningArgumentParser) -> LabError:
+    """The parser's error, with the nearest name where a name was misspelt."""
+    text = str(error).strip()
+    if option := re.search(r"[Uu]nrecognized arguments: --?([^\s=]+)", text):
+        known = [name.removeprefix("--") for name in one._option_string_actions]
+        return unknown("setting", option[1], known, more="`prompt-lab fit --help` lists them all.")
+    if name := re.search(r"dot import path string: (\S+)", text):
+        classes = [e.attribute for kind in ("paradigm", "answer", "tuning") for e in discovery.entries(kind).values()]
+        return unknown("class", name[1], classes, more="A class of your own is given as my_module.MyClass.")
+    return LabError(f"settings cannot be used. {text}")
+
+
+def _plain(config: Namespace) -> dict[str, Any]:
+    """A tree of plain values, as JSON can hold them."""
+    tree = config.as_dict()
+    tree.pop("config", None)
+    return json.loads(json.dumps(tree, default=str))

@@ -1,0 +1,92 @@
+"""A paradigm under test: built on a tiny backbone and the toy task, and run."""
+
+import tempfile
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import lightning.pytorch as pl
+import torch
+from torch import Tensor
+
+from prompt_lab.backbones.load import load_backbone
+from prompt_lab.batch import Encoded, Example
+from prompt_lab.data.encoding import collate
+from prompt_lab.data.few_shot import FewShotData
+from prompt_lab.experiment import Experiment, Run
+from prompt_lab.paradigms import Paradigm
+from prompt_lab.progress import Bars
+from prompt_lab.tasks import load_task
+
+TOY = str(Path(__file__).with_name("toy.py"))
+FLIPPED = str(Path(__file__).with_name("toy_flipped.py"))
+MAX_LENGTH = 64
+
+
+@dataclass(frozen=True)
+class Subject:
+    """What a check is run on.
+
+    Attributes:
+        make: makes the paradigm anew, such as the class itself.
+        backbone: name of a backbone; a tiny one keeps the checks fast.
+    """
+
+    make: Callable[[], Paradigm]
+    backbone: str = "tiny-masked"
+    trainer: Mapping[str, Any] = field(default_factory=dict)
+
+    def built(self, seed: int = 0, backbone: str | None = None) -> Paradigm:
+        """The paradigm on the toy task, in evaluation mode."""
+        pl.seed_everything(seed, verbose=False)
+        loaded = load_backbone(backbone or self.backbone)
+        module = self.make().prepare(load_task(TOY), loaded.reader)
+        return module.build(loaded.fresh()).eval()
+
+    def examples(self, number: int = 6) -> list[Example]:
+        """Texts of several lengths."""
+        pool = load_task(TOY).source.read(load_task(TOY))["train"]
+        step = max(1, len(pool) // number)
+        return [
+            Example({"text_a": e.fields["text_a"] + " and so on" * (i % 3)}, e.label)
+            for i, e in enumerate(pool[::step][:number])
+        ]
+
+    def batch(self, module: Paradigm, examples: list[Example]) -> Encoded:
+        """A batch of them, as the paradigm reads it."""
+        return collate(module.encoder(MAX_LENGTH).encode(examples), module.reader)
+
+    def scores(self, module: Paradigm, examples: list[Example]) -> Tensor:
+        """Label scores [B, C] without gradients."""
+        with torch.inference_mode():
+            return module(self.batch(module, examples))
+
+    def run(self, *, seed: int = 13, task: str = TOY, learning_rate: float | None = None, **trainer: Any) -> "Finished":
+        """A whole experiment with K = 2, its record and the module as it was left."""
+        module = self.make()
+        if learning_rate is not None:
+            module.tuning.learning_rate = learning_rate
+        data = FewShotData(task, k=2, seed=seed, batch_size=4, max_length=MAX_LENGTH)
+        arguments = {"accelerator": "cpu", "max_steps": 2, "log_every_n_steps": 1, "num_sanity_val_steps": 0} | dict(
+            self.trainer
+        )
+        with tempfile.TemporaryDirectory() as folder:
+            run = Run(backbone=self.backbone, out=folder, wandb="disabled")
+            experiment = Experiment(module, data, run, arguments | trainer)
+            record = experiment.execute(Bars())
+            metrics = (
+                (experiment.folder / "metrics.csv").read_text() if (experiment.folder / "metrics.csv").exists() else ""
+            )
+            delta = experiment.folder / "delta.safetensors"
+            return Finished(module, record, metrics, delta.read_bytes() if delta.exists() else None)
+
+
+@dataclass(frozen=True)
+class Finished:
+    """What a run left: the module, its record, its logged metrics as CSV text, and its small checkpoint's bytes."""
+
+    module: Paradigm
+    record: dict[str, Any]
+    metrics: str
+    delta: bytes | None

@@ -1,0 +1,53 @@
+"""Every experiment file on disk builds, and runs for a moment on a tiny backbone."""
+
+from pathlib import Path
+
+import pytest
+
+from prompt_lab import discovery, settings, suite, trees
+from prompt_lab.errors import LabError
+from prompt_lab.progress import Bars
+from prompt_lab.testing.subject import TOY
+
+EXPERIMENTS = Path(__file__).parents[2] / "experiments"
+PARADIGMS = sorted((EXPERIMENTS / "paradigms").rglob("*.yaml"))
+SUITES = sorted((EXPERIMENTS / "suites").rglob("*.yaml"))
+FAST = {
+    "backbone": "tiny-masked",
+    "wandb": "disabled",
+    "data": {"task": TOY, "max_length": 64},
+    "trainer": {"max_steps": 2, "accelerator": "cpu", "check_val_every_n_epoch": 1},
+}
+
+
+def test_no_file_is_lost() -> None:
+    known = {*PARADIGMS, *SUITES, EXPERIMENTS / "base.yaml"}
+    assert set(EXPERIMENTS.rglob("*.yaml")) == known
+    assert {p.stem for p in PARADIGMS} >= set(discovery.entries("paradigm")), "every paradigm has its experiment file"
+    assert len(PARADIGMS) >= 3
+    assert len(SUITES) >= 1
+
+
+@pytest.mark.parametrize("path", PARADIGMS, ids=lambda p: p.stem)
+def test_paradigm_file_runs(path: Path, tmp_path: Path) -> None:
+    own = trees.read_yaml(path)
+    tree = trees.merged(trees.read_yaml(EXPERIMENTS / "base.yaml"), FAST, {"out": str(tmp_path), "data": {"k": 2}}, own)
+    record = settings.parse_tree(tree).experiment().execute(Bars())
+    assert record["scores"]["test/acc"] > 0
+    assert record["settings"]["model"]["class_path"].endswith(tree["model"]["class_path"])
+
+
+@pytest.mark.parametrize("path", SUITES, ids=lambda p: p.stem)
+def test_suite_file_expands_to_experiments(path: Path, tmp_path: Path) -> None:
+    cells = suite.expand(path, str(tmp_path))
+    assert cells
+    assert len({c.folder for c in cells}) == len(cells)
+    for cell in cells:
+        experiment = settings.parse_tree(cell.tree).experiment()
+        assert experiment.folder == cell.folder
+
+
+def test_a_paradigm_file_with_a_typo_is_refused(tmp_path: Path) -> None:
+    tree = trees.merged(trees.read_yaml(EXPERIMENTS / "base.yaml"), FAST, {"model": {"class_path": "PatternTunning"}})
+    with pytest.raises(LabError, match="Did you mean 'PatternTuning'"):
+        settings.parse_tree(tree)
