@@ -16,8 +16,9 @@ from prompt_lab import discovery
 from prompt_lab.backbones.load import checkpoint
 from prompt_lab.data.few_shot import FewShotData
 from prompt_lab.errors import LabError, unknown
-from prompt_lab.experiment import OWNED, Experiment, Run
+from prompt_lab.experiment import Experiment, Run
 from prompt_lab.paradigms import Paradigm
+from prompt_lab.running import OWNED
 from prompt_lab.tasks import load_task
 from prompt_lab.trees import identity
 

@@ -60,7 +60,7 @@ class Tiny(Checkpoint):
                 vocab_size=size, n_embd=HIDDEN, n_layer=2, n_head=2, n_positions=256, bos_token_id=1, eos_token_id=1,
                 initializer_range=0.2,
             )  # fmt: skip
-        general = {"decoder_start_token_id": 0, "tie_word_embeddings": True}
+        general: dict[str, Any] = {"decoder_start_token_id": 0, "tie_word_embeddings": True}
         return transformers.T5Config(
             vocab_size=size, d_model=HIDDEN, d_kv=16, d_ff=64, num_layers=2, num_heads=2, pad_token_id=0, eos_token_id=1, **general
         )  # fmt: skip

@@ -28,8 +28,9 @@ def load(name: str) -> type[Paradigm]:
     made: Any = discovery.find("paradigm", name) if "." not in name else _imported(name)
     if not (isinstance(made, type) and issubclass(made, Paradigm)):
         raise LabError(f"{name} is no paradigm: it must be a class derived from prompt_lab.paradigms.Paradigm")
+    make: Any = made
     try:
-        made()
+        make()
     except TypeError as error:
         raise LabError(f"{name} cannot be made from its defaults ({error}); give every argument a default") from error
     return made

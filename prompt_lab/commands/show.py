@@ -1,6 +1,7 @@
 """`prompt-lab show`: what a model really reads, token by token, and how its tokenizer splits the label words."""
 
 import argparse
+from collections.abc import Sequence
 
 from rich.console import Console
 from rich.text import Text
@@ -43,7 +44,7 @@ def main(options: argparse.Namespace) -> int:
     return 0
 
 
-def _line(tokens: list[tuple[str, str]], *, colours: bool) -> Text:
+def _line(tokens: Sequence[tuple[str, str]], *, colours: bool) -> Text:
     line = Text()
     for token, mark in tokens:
         line.append(token if colours else WRITTEN[mark].format(token), STYLES.get(mark, ""))

@@ -142,7 +142,8 @@ class FewShotData(pl.LightningDataModule):
 
     def _encoder(self) -> Encoder:
         assert self.trainer is not None
-        return self.trainer.lightning_module.encoder(self.max_length)
+        module: Any = self.trainer.lightning_module
+        return module.encoder(self.max_length)
 
     def _rank_and_world(self) -> tuple[int, int]:
         return (self.trainer.global_rank, self.trainer.world_size) if self.trainer else (0, 1)

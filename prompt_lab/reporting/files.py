@@ -13,8 +13,8 @@ from prompt_lab.trees import difference
 
 SCHEMA = 1
 RECORD, FAILURE = "record.json", "failed.json"
-_NEEDED = set(
-    [
+_NEEDED = {
+    *[
         "paradigm",
         "strategy",
         "task",
@@ -30,7 +30,7 @@ _NEEDED = set(
         "cost",
         "settings",
     ]
-)
+}
 
 
 @contextmanager

@@ -38,7 +38,7 @@ class MinilmMlm(Pretrained):
         lora = peft.LoraConfig(r=32, lora_alpha=32, lora_dropout=0.0, target_modules=TARGETS)
         with warnings.catch_warnings():  # peft asks transformers in a way that transformers has deprecated
             warnings.simplefilter("ignore", FutureWarning)
-            injected = peft.get_peft_model(model, lora)
+            injected: Any = peft.get_peft_model(model, lora)
         report = injected.base_model.model.load_state_dict({k: v.float() for k, v in delta.items()}, strict=False)
         if report.unexpected_keys:
             raise LabError(

@@ -1,0 +1,126 @@
+"""What came out of a run: its record, its predictions, its examples, and what is logged of them."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
+
+import torch
+from lightning.pytorch.loggers import Logger
+from torch import Tensor
+
+from prompt_lab.batch import Example
+from prompt_lab.data.few_shot import FewShotData
+from prompt_lab.paradigms import Paradigm
+from prompt_lab.reporting import delta, files, scores
+from prompt_lab.reporting.cost import Meter
+from prompt_lab.reporting.environment import environment
+from prompt_lab.reporting.tracking import Tracker
+
+if TYPE_CHECKING:
+    from prompt_lab.experiment import Experiment
+
+PREDICTIONS, EXAMPLES = "predictions.jsonl", "examples.jsonl"
+
+
+@dataclass(frozen=True)
+class Results:
+    """Predictions of a trained paradigm, and the labels they are compared with.
+
+    Attributes:
+        module: the paradigm that was tested.
+        data: what it learned from and was tested on.
+        test_logp: [N, C] log-probabilities of the labels of the test examples.
+        validation_logp: the same of the validation examples; N may be 0.
+    """
+
+    module: Paradigm
+    data: FewShotData
+    test_logp: Tensor
+    validation_logp: Tensor
+
+    def record(
+        self, identity: Mapping[str, Any], experiment: "Experiment", meter: Meter, started: datetime
+    ) -> dict[str, Any]:
+        """Everything that is known of the run, as one JSON object."""
+        task, label_N = self.data.task, _labels(self.data.sealed_test())
+        found = scores.scores(self.test_logp, label_N, "test/")
+        if len(self.validation_logp):
+            found |= scores.scores(self.validation_logp, _labels(self.data.drawn.validation), "val/")
+        trivial = scores.trivial(label_N, len(task.labels))
+        budget = self.data.budget()
+        if experiment.run.select == "dev_k":
+            budget["labels_validation"] = len(self.data.drawn.validation)
+        stored = sum(v.numel() * v.element_size() for v in self.module.moved_state().values())
+        return {
+            "schema": files.SCHEMA,
+            **identity,
+            "metric": task.primary,
+            "scores": found,
+            "recall_per_class": scores.recall_per_class(self.test_logp, label_N, task.labels),
+            "trivial": trivial,
+            "collapsed": scores.collapsed(found["test/acc"], trivial["majority"]),
+            "data": self.data.facts(),
+            "budget": budget | {"model_calls": sum(meter.calls.values())},
+            "cost": meter.cost(self.module, stored),
+            "environment": environment(),
+            "trials": 1,
+            "started": started.isoformat(timespec="seconds"),
+            "finished": datetime.now(UTC).isoformat(timespec="seconds"),
+            "settings": dict(experiment.settings),
+            "config": dict(experiment.config),
+        }
+
+    def store(self, record: Mapping[str, Any], experiment: "Experiment") -> None:
+        """Write it all. The record goes last: where it stands, everything else is there too."""
+        folder = experiment.folder
+        files.write_lines(folder / PREDICTIONS, self._predictions())
+        files.write_lines(folder / EXAMPLES, self._examples())
+        if experiment.run.save_model and self.module.moved_state():
+            delta.save(folder / delta.FILE, self.module)
+        files.write_json(folder / files.RECORD, record)
+        (folder / files.FAILURE).unlink(missing_ok=True)
+
+    def log(self, record: Mapping[str, Any], loggers: Iterable[Logger], trackers: Iterable[Tracker]) -> None:
+        """Scores to every logger; to W&B also cost, budget and a table of the predictions."""
+        for logger in loggers:
+            logger.log_metrics(record["scores"])
+        columns = [*self.data.task.fields, "label", "predicted", "probability"]
+        examples, labels = self.data.sealed_test(), self.data.task.labels
+        rows = [
+            [*e.fields.values(), labels[e.label or 0], labels[int(p.argmax())], float(p.max().exp())]
+            for e, p in zip(examples, self.test_logp, strict=True)
+        ]
+        for tracker in trackers:
+            tracker.summarize({key: record[key] for key in ("cost", "budget", "collapsed")} | record["scores"])
+            tracker.table("test/predictions", columns, rows)
+
+    def _predictions(self) -> list[dict[str, Any]]:
+        labels = self.data.task.labels
+        return [
+            {
+                "key": e.key[:16],
+                "label": labels[e.label or 0],
+                "predicted": labels[int(p.argmax())],
+                "log_probabilities": p.tolist(),
+            }
+            for e, p in zip(self.data.sealed_test(), self.test_logp.double(), strict=True)
+        ]
+
+    def _examples(self) -> list[dict[str, Any]]:
+        drawn = {"train": self.data.drawn.train, "validation": self.data.drawn.validation}
+        return [
+            {
+                "split": split,
+                "key": e.key[:16],
+                "label": self.data.task.labels[e.label or 0],
+                "origin": e.origin,
+                **e.fields,
+            }
+            for split, part in drawn.items()
+            for e in part
+        ]
+
+
+def _labels(examples: Sequence[Example]) -> Tensor:
+    return torch.tensor([e.label for e in examples], dtype=torch.long)

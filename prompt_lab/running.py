@@ -1,0 +1,155 @@
+"""An experiment whose parts are built, from its first fit to its record."""
+
+import logging
+import signal
+import warnings
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from datetime import datetime
+from typing import TYPE_CHECKING, Any
+
+import lightning.pytorch as pl
+import torch
+from torch import Tensor
+
+from prompt_lab.batch import Example
+from prompt_lab.callbacks import BestValidation, ProgressCallback
+from prompt_lab.errors import LabError
+from prompt_lab.paradigms import Paradigm
+from prompt_lab.progress import Bars
+from prompt_lab.reporting.cost import Meter
+from prompt_lab.reporting.results import Results
+from prompt_lab.reporting.tracking import Tracker, loggers
+
+if TYPE_CHECKING:
+    from prompt_lab.experiment import Experiment
+
+OWNED = (
+    "enable_checkpointing",
+    "enable_progress_bar",
+    "enable_model_summary",
+    "use_distributed_sampler",
+    "default_root_dir",
+    "logger",
+    "callbacks",
+)
+"""Arguments of the trainer that an experiment sets itself; further callbacks may be given."""
+
+
+class Running:
+    """Fits, tests and records an experiment.
+
+    Args:
+        experiment: its paradigm has a backbone.
+        meter: has been counting since the experiment began.
+        bars: where progress is shown.
+        started: when it began.
+    """
+
+    def __init__(self, experiment: "Experiment", meter: Meter, bars: Bars, started: datetime) -> None:
+        self.experiment, self.meter, self.bars, self.started = experiment, meter, bars, started
+        self.data = experiment.data
+        self.identity = experiment.identity()
+        run = experiment.run
+        self.loggers = loggers(experiment.folder, self.identity, run.wandb, run.wandb_project, experiment.config)
+        self.trackers = [one for one in self.loggers if isinstance(one, Tracker)]
+
+    def record(self) -> dict[str, Any]:
+        """Run the stages, open the test, and store and log what there is to know.
+
+        Returns:
+            The record.
+        """
+        code = 1
+        try:
+            with quiet():
+                module, trainer = self._fit()
+                results = self._tested(module, trainer)
+            record = results.record(self.identity, self.experiment, self.meter, self.started)
+            results.log(record, self.loggers, self.trackers)
+            if trainer.is_global_zero:
+                results.store(record, self.experiment)
+            code = 0
+        except SystemExit as stop:  # Lightning turns Ctrl-C into an exit, and shuts its ears to the next one
+            signal.signal(signal.SIGINT, signal.default_int_handler)
+            raise KeyboardInterrupt from stop
+        finally:
+            for tracker in self.trackers:
+                tracker.finish(code)
+        return record
+
+    def _fit(self) -> tuple[Paradigm, pl.Trainer]:
+        """Run the stages; the last module is the one that is tested."""
+        module, trainer = self.experiment.paradigm, self._trainer()
+        with self.meter.phase("fit"):
+            for number, (stage, data) in enumerate(module.stages(self.data)):
+                if not data.drawn.train:
+                    raise LabError(
+                        f"{type(stage).__name__} learns from labelled examples, and k={data.k} gives none. "
+                        "Use --data.k 1 or more, or a paradigm that trains nothing, such as zero_shot."
+                    )
+                trainer = trainer if number == 0 else self._trainer()
+                trainer.fit(stage, datamodule=data)
+                module = stage
+        return module, trainer
+
+    def _trainer(self) -> pl.Trainer:
+        given = {k: v for k, v in self.experiment.trainer.items() if k not in OWNED}
+        callbacks: list[pl.Callback] = [self.meter, ProgressCallback(self.bars, self._title())]
+        if self.experiment.run.select == "dev_k":
+            callbacks.append(BestValidation())
+        return pl.Trainer(
+            **given,
+            enable_checkpointing=False,
+            enable_progress_bar=False,
+            enable_model_summary=False,
+            use_distributed_sampler=False,
+            default_root_dir=self.experiment.folder,
+            logger=self.loggers,
+            callbacks=[*callbacks, *(self.experiment.trainer.get("callbacks") or [])],
+        )
+
+    def _title(self) -> str:
+        return f"{self.identity['task']} {self.identity['paradigm']} seed {self.identity['split_seed']}"
+
+    def _tested(self, module: Paradigm, trainer: pl.Trainer) -> Results:
+        """Predict; the labels of the test stay here."""
+        validation, test = self.data.drawn.validation, self.data.sealed_test()
+        with self.meter.phase("test"):
+            test_logp_NC = self._predict(module, trainer, test)
+            validation_logp_NC = self._predict(module, trainer, validation)
+        return Results(module, self.data, test_logp_NC, validation_logp_NC)
+
+    def _predict(self, module: Paradigm, trainer: pl.Trainer, examples: Sequence[Example]) -> Tensor:
+        """Log-probabilities of the labels [N, C], in the order of the examples, gathered from all devices."""
+        logp_NC = torch.empty(len(examples), len(self.data.task.labels))
+        if not examples:
+            return logp_NC
+        self.data.trainer = trainer
+        loader = self.data.evaluation(module.encoder(self.data.max_length), examples)
+        parts = trainer.predict(module, dataloaders=loader, return_predictions=True) or []
+        if trainer.world_size > 1:
+            gathered: list[Any] = [None] * trainer.world_size
+            torch.distributed.all_gather_object(gathered, parts)
+            parts = [p for rank in gathered for p in rank]
+        for index_B, logp_BC in parts:
+            logp_NC[index_B] = logp_BC
+        return logp_NC
+
+
+@contextmanager
+def quiet() -> Iterator[None]:
+    """Without Lightning's notes on devices, workers and intervals: they are known here, and hide what matters."""
+    names = ("lightning.pytorch", "lightning.fabric", "lightning.pytorch.utilities.rank_zero")
+    loud = [logging.getLogger(name) for name in names]
+    levels = [logger.level for logger in loud]
+    for logger in loud:
+        logger.setLevel(logging.ERROR)
+    try:
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", module="lightning")
+            warnings.filterwarnings("ignore", message=".*does not have many workers.*")
+            yield
+    finally:
+        for logger, level in zip(loud, levels, strict=True):
+            logger.setLevel(level)
