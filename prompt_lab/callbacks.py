@@ -5,6 +5,7 @@ from typing import Any, Literal
 import lightning.pytorch as pl
 from torch import Tensor
 
+from prompt_lab.errors import LabError
 from prompt_lab.progress import Bars
 
 Selection = Literal["fixed", "dev_k"]
@@ -46,12 +47,22 @@ class BestValidation(pl.Callback):
 
     def on_validation_end(self, trainer: pl.Trainer, module: Any) -> None:
         """Remember the state if it is better than all before."""
+        if trainer.sanity_checking:
+            return
         accuracy = float(trainer.callback_metrics["val/acc"])
-        if not trainer.sanity_checking and accuracy > self.best:
+        if accuracy > self.best:
             self.best = accuracy
             self._state = {name: value.cpu().clone() for name, value in module.moved_state().items()}
 
     def on_train_end(self, trainer: pl.Trainer, module: Any) -> None:
-        """Put the best state back."""
-        if self._state:
-            module.load_moved(self._state)
+        """Put the best state back.
+
+        Raises:
+            LabError: nothing was validated, so there is nothing to choose from.
+        """
+        if not self._state:
+            raise LabError(
+                f"select: dev_k goes back to the best of the validated states, but this fit of {trainer.global_step} steps was "
+                "never validated. Lower trainer.check_val_every_n_epoch, or use select: fixed."
+            )
+        module.load_moved(self._state)

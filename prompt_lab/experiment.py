@@ -11,12 +11,13 @@ import lightning.pytorch as pl
 from prompt_lab.backbones.load import checkpoint, load_backbone
 from prompt_lab.callbacks import Selection
 from prompt_lab.data.few_shot import FewShotData
+from prompt_lab.errors import LabError
 from prompt_lab.paradigms import Paradigm
 from prompt_lab.progress import Bars
 from prompt_lab.reporting import files
 from prompt_lab.reporting.cost import Meter
 from prompt_lab.reporting.tracking import WandbMode
-from prompt_lab.running import Running, quiet
+from prompt_lab.running import Running, make_trainer, quiet
 
 
 @dataclass
@@ -82,8 +83,10 @@ class Experiment:
         """Refuse, before any weights are loaded, all that can be refused.
 
         Raises:
-            LabError: texts, template, label words, backbone or output folder cannot be used.
+            LabError: trainer, texts, template, label words, backbone or output folder cannot be used.
         """
+        _check_seeds(seed=self.data.seed, init_seed=self.run.init_seed, order_seed=self.run.order_seed)
+        make_trainer(self.trainer, logger=False)
         files.check_writable(Path(self.run.out))
         self.data.order_seed = self.data.seed if self.run.order_seed is None else self.run.order_seed
         _ = self.data.drawn, self.data.sealed_test()
@@ -133,3 +136,9 @@ class Experiment:
             "answer": type(self.paradigm.answer).__name__,
             "tuning": type(self.paradigm.tuning).__name__,
         }
+
+
+def _check_seeds(**seeds: int | None) -> None:
+    for name, value in seeds.items():
+        if value is not None and not 0 <= value < 2**32:
+            raise LabError(f"{name} must lie between 0 and 2**32 - 1; it was {value}")

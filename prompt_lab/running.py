@@ -3,13 +3,14 @@
 import logging
 import signal
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 import lightning.pytorch as pl
 import torch
+from lightning.fabric.utilities.exceptions import MisconfigurationException
 from torch import Tensor
 
 from prompt_lab.batch import Example
@@ -65,6 +66,7 @@ class Running:
             with quiet():
                 module, trainer = self._fit()
                 results = self._tested(module, trainer)
+            self.meter.gather(trainer)
             record = results.record(self.identity, self.experiment, self.meter, self.started)
             results.log(record, self.loggers, self.trackers)
             if trainer.is_global_zero:
@@ -94,19 +96,13 @@ class Running:
         return module, trainer
 
     def _trainer(self) -> pl.Trainer:
-        given = {k: v for k, v in self.experiment.trainer.items() if k not in OWNED}
         callbacks: list[pl.Callback] = [self.meter, ProgressCallback(self.bars, self._title())]
         if self.experiment.run.select == "dev_k":
             callbacks.append(BestValidation())
-        return pl.Trainer(
-            **given,
-            enable_checkpointing=False,
-            enable_progress_bar=False,
-            enable_model_summary=False,
-            use_distributed_sampler=False,
-            default_root_dir=self.experiment.folder,
-            logger=self.loggers,
-            callbacks=[*callbacks, *(self.experiment.trainer.get("callbacks") or [])],
+        own = self.experiment.trainer.get("callbacks") or []
+        callbacks += own if isinstance(own, list) else [own]
+        return make_trainer(
+            self.experiment.trainer, default_root_dir=self.experiment.folder, logger=self.loggers, callbacks=callbacks
         )
 
     def _title(self) -> str:
@@ -135,6 +131,28 @@ class Running:
         for index_B, logp_BC in parts:
             logp_NC[index_B] = logp_BC
         return logp_NC
+
+
+def make_trainer(given: Mapping[str, Any], **ours: Any) -> pl.Trainer:
+    """Lightning's trainer, without the parts that an experiment has its own of.
+
+    Raises:
+        LabError: the trainer refuses an argument, or would never stop.
+    """
+    try:
+        trainer = pl.Trainer(
+            **{name: value for name, value in given.items() if name not in OWNED},
+            enable_checkpointing=False,
+            enable_progress_bar=False,
+            enable_model_summary=False,
+            use_distributed_sampler=False,
+            **ours,
+        )
+    except (MisconfigurationException, ValueError, TypeError) as error:
+        raise LabError(f"the settings of the trainer cannot be used: {error}") from error
+    if trainer.max_steps == trainer.max_epochs == -1:
+        raise LabError("training would never end: set trainer.max_steps or trainer.max_epochs")
+    return trainer
 
 
 @contextmanager

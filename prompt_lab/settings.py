@@ -2,7 +2,6 @@
 
 import io
 import json
-import re
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import redirect_stderr
 from dataclasses import dataclass
@@ -15,9 +14,10 @@ from lightning.pytorch.cli import LightningArgumentParser
 from prompt_lab import discovery
 from prompt_lab.backbones.load import checkpoint
 from prompt_lab.data.few_shot import FewShotData
-from prompt_lab.errors import LabError, unknown
+from prompt_lab.errors import LabError
 from prompt_lab.experiment import Experiment, Run
 from prompt_lab.paradigms import Paradigm
+from prompt_lab.refusals import refusal
 from prompt_lab.running import OWNED
 from prompt_lab.tasks import load_task
 from prompt_lab.trees import identity
@@ -46,14 +46,13 @@ class Settings:
         Raises:
             LabError: an unknown task or backbone, or parts that do not go together.
         """
-        for name in set(self.given.get("trainer", {})) & set(OWNED) - {"callbacks"}:
+        for name in sorted(set(self.given.get("trainer", {})) & set(OWNED) - {"callbacks"}):
             raise LabError(
                 f"trainer.{name} is set by prompt_lab itself, so that every run is logged and compared alike; leave it out"
             )
         load_task(self.config.data.task)
         checkpoint(self.config.backbone)
-        one = parser()
-        made = one.instantiate(self.config)
+        made = _made(self.config)
         run = Run(**{name: made[name] for name in Run.__dataclass_fields__})
         trainer = {k: v for k, v in vars(made.trainer).items() if v is not None}
         return Experiment(made.model, made.data, run, trainer, self.identity, _plain(self.config))
@@ -64,7 +63,7 @@ def parser() -> LightningArgumentParser:
     for kind in ("paradigm", "answer", "tuning"):
         for entry in discovery.entries(kind).values():
             entry.load()  # so that classes can be named without their module
-    made = LightningArgumentParser(prog="prompt-lab fit", description=__doc__, exit_on_error=False)
+    made = LightningArgumentParser(prog="prompt-lab fit", description=__doc__, exit_on_error=False, allow_abbrev=False)
     made.add_argument(
         "-c", "--config", action="config", help="a YAML file of settings; later ones override earlier ones"
     )
@@ -84,6 +83,19 @@ def parse(words: Sequence[str]) -> Settings:
     return _settings(lambda one, **options: one.parse_args(list(words), **options))
 
 
+def print_and_exit(words: Sequence[str]) -> None:
+    """Print the help or the configuration that is asked for, and exit.
+
+    Raises:
+        LabError: as ``parse``.
+    """
+    one = parser()
+    try:
+        one.parse_args(list(words))
+    except ArgumentError as error:
+        raise refusal(str(error).strip(), one._option_string_actions) from error
+
+
 def parse_tree(tree: Mapping[str, Any]) -> Settings:
     """The settings that a tree, as read from YAML, gives. Errors as ``parse``."""
     return _settings(lambda one, **options: one.parse_object(dict(tree), **options))
@@ -96,20 +108,19 @@ def _settings(read: Callable[..., Namespace]) -> Settings:
             config = read(one)
             given = _plain(read(parser(), defaults=False))
     except (ArgumentError, TypeError, ValueError) as error:
-        raise _clear(error, one) from error
+        raise refusal(str(error).strip(), one._option_string_actions) from error
     return Settings(given, config)
 
 
-def _clear(error: Exception, one: LightningArgumentParser) -> LabError:
-    """The parser's error, with the nearest name where a name was misspelt."""
-    text = str(error).strip()
-    if option := re.search(r"[Uu]nrecognized arguments: --?([^\s=]+)", text):
-        known = [name.removeprefix("--") for name in one._option_string_actions]
-        return unknown("setting", option[1], known, more="`prompt-lab fit --help` lists them all.")
-    if name := re.search(r"dot import path string: (\S+)", text):
-        classes = [e.attribute for kind in ("paradigm", "answer", "tuning") for e in discovery.entries(kind).values()]
-        return unknown("class", name[1], classes, more="A class of your own is given as my_module.MyClass.")
-    return LabError(f"settings cannot be used. {text}")
+def _made(config: Namespace) -> Namespace:
+    """The objects that the settings describe. What they refuse themselves the parser wraps in an error of its own."""
+    try:
+        return parser().instantiate(config)
+    except (TypeError, ValueError) as error:
+        cause: BaseException | None = error
+        while cause is not None and not isinstance(cause, LabError):
+            cause = cause.__cause__
+        raise cause or error from None
 
 
 def _plain(config: Namespace) -> dict[str, Any]:

@@ -17,6 +17,21 @@ if TYPE_CHECKING:
     from prompt_lab.progress import Bars
 
 KEYS = ("base", "paradigms", "tasks", "backbones", "k", "seeds", "settings")
+LISTS: dict[str, tuple[type, ...]] = {
+    "paradigms": (str, dict),
+    "tasks": (str, dict),
+    "backbones": (str,),
+    "k": (int, str),
+    "seeds": (int,),
+}
+"""What the entries of a suite's lists may be."""
+EXAMPLES = {
+    "paradigms": "[zero_shot, fine_tuning]",
+    "tasks": "[sst2]",
+    "backbones": "[minilm-mlm]",
+    "k": "[4, 16, full]",
+    "seeds": "[13, 21]",
+}
 
 
 @dataclass(frozen=True)
@@ -38,7 +53,12 @@ class Cell:
 
     def finished(self) -> bool:
         """Whether its record is there; LabError if that of another run is."""
-        return files.finished(self.folder, identity(self.tree)) is not None
+        try:
+            return files.finished(self.folder, identity(self.tree)) is not None
+        except files.OtherSettings:  # or the same, written otherwise, such as 5e-5, which is text in YAML
+            from prompt_lab import settings
+
+            return files.finished(self.folder, settings.parse_tree(self.tree).identity) is not None
 
 
 @dataclass
@@ -61,15 +81,9 @@ def expand(path: Path, out: str) -> list[Cell]:
     nothing is drawn, so only the first seed is run.
 
     Raises:
-        LabError: the file cannot be read, or a key or a paradigm is unknown.
+        LabError: the file cannot be read, a key or a paradigm is unknown, an entry is malformed, or two runs have one name.
     """
-    suite = read_yaml(path)
-    for key in suite:
-        if key not in KEYS:
-            raise unknown("suite setting", key, KEYS)
-    for key in ("paradigms", "tasks", "seeds"):
-        if not suite.get(key):
-            raise LabError(f"{path} names no {key}")
+    suite = _suite(path)
     base = read_yaml(path.parent / suite["base"]) if "base" in suite else {}
     base = merged(base, suite.get("settings", {}))
     cells: dict[Path, Cell] = {}
@@ -88,7 +102,8 @@ def expand(path: Path, out: str) -> list[Cell]:
                         if tree["data"]["k"] == 0:
                             tree["data"]["seed"] = suite["seeds"][0]
                         cell = _cell(tree)
-                        cells.setdefault(cell.folder, cell)
+                        if cells.setdefault(cell.folder, cell).tree != cell.tree:
+                            raise LabError(f"{path}: two runs are called {cell.title}; give one another name")
     return list(cells.values())
 
 
@@ -103,10 +118,8 @@ def run(cells: Sequence[Cell], bars: "Bars") -> Outcome:
     outcome.skipped = len(cells) - len(waiting)
     for _ in range(outcome.skipped):
         bars.cell_done()
-    if not waiting:
-        return outcome
-    _check(waiting)
     try:
+        _check(waiting)
         for wait in (False, True):  # first what is free, then what another process has in hand
             waiting = [c for c in waiting if not _attempt(c, bars, outcome, wait=wait)]
     except KeyboardInterrupt:
@@ -130,6 +143,8 @@ def records(cells: Sequence[Cell]) -> list[Tree]:
 
 def _check(cells: Sequence[Cell]) -> None:
     """Refuse a grid with a cell that could not even start, before the first one runs."""
+    if not cells:
+        return
     from prompt_lab import settings
 
     for cell in cells:
@@ -173,12 +188,16 @@ def _recorded_failure(cell: Cell, bars: "Bars", outcome: Outcome) -> Iterator[No
     except Exception as error:
         outcome.failed += 1
         bars.say(f"{cell.title}: failed: {error}")
-        where = dict(zip(("task", "paradigm", "backbone", "k", "split_seed"), cell.folder.parts[-5:], strict=True))
+        tree, data = cell.tree, cell.tree["data"]
         failure = {
-            **where,
+            "task": cell.folder.parts[-5],
+            "paradigm": tree["name"],
+            "backbone": tree["backbone"],
+            "k": data["k"],
+            "split_seed": data["seed"],
             "error": f"{type(error).__name__}: {error}",
             "traceback": traceback.format_exc(),
-            "settings": cell.tree,
+            "settings": tree,
         }
         files.write_json(cell.folder / files.FAILURE, failure)
 
@@ -200,13 +219,34 @@ def _cell(tree: Tree) -> Cell:
     return Cell(files.cell_folder(tree["out"], task, tree["name"], tree["backbone"], data["k"], data["seed"]), tree)
 
 
+def _suite(path: Path) -> Tree:
+    """A suite file whose keys and entries are what they should be."""
+    suite = read_yaml(path)
+    for key, value in suite.items():
+        if key not in KEYS:
+            raise unknown("suite setting", str(key), KEYS)
+        if key in LISTS and not (isinstance(value, list) and all(_is(entry, LISTS[key]) for entry in value)):
+            raise LabError(f"{path}: {key} must be a list such as {EXAMPLES[key]}; it is {value!r}")
+    if not isinstance(suite.get("settings", {}), dict):
+        raise LabError(f"{path}: settings must hold settings by name; it holds {suite['settings']!r}")
+    for key in ("paradigms", "tasks", "seeds"):
+        if not suite.get(key):
+            raise LabError(f"{path} names no {key}")
+    return suite
+
+
+def _is(entry: object, kinds: tuple[type, ...]) -> bool:
+    return isinstance(entry, kinds) and not isinstance(entry, bool)
+
+
 def _named(entry: str | Mapping[str, Tree]) -> tuple[str, Tree]:
     """A name with its settings, from ``name`` or ``{name: settings}``."""
     if isinstance(entry, str):
         return entry, {}
-    if isinstance(entry, Mapping) and len(entry) == 1:
+    if len(entry) == 1:
         name, settings = next(iter(entry.items()))
-        return name, dict(settings or {})
+        if isinstance(name, str) and isinstance(settings, Mapping | None):
+            return name, dict(settings or {})
     raise LabError(f"a suite's entry is a name or {{name: settings}}; it was {entry!r}")
 
 

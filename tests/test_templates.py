@@ -136,9 +136,10 @@ class TestTemplate:
 
     @pytest.mark.parametrize("pattern", ["", "It was {mask}.", "{mask}{sep}"])
     def test_a_template_without_a_field_shows_the_model_nothing(self, pattern: str) -> None:
-        assert "shows the model no text: it needs a field, one of {text_a}, {text_b}" in refused(
-            lambda: Template(pattern, PAIR)
-        )[0]
+        assert (
+            "shows the model no text: it needs a field, one of {text_a}, {text_b}"
+            in refused(lambda: Template(pattern, PAIR))[0]
+        )
 
     @pytest.mark.parametrize(
         ("pattern", "before"),
@@ -216,9 +217,7 @@ class TestResolve:
         ]
 
     def test_a_task_without_patterns(self) -> None:
-        assert refused(lambda: resolve(0, task("no"))) == [
-            "template 0 does not exist: task 'sample' has no templates"
-        ]
+        assert refused(lambda: resolve(0, task("no"))) == ["template 0 does not exist: task 'sample' has no templates"]
 
     def test_none_is_the_fields_alone(self) -> None:
         assert str(resolve("none", task("no"))) == "{text_a}"

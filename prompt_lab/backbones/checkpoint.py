@@ -95,8 +95,15 @@ class Pretrained(Checkpoint):
         }[self.kind()]
         with _clear_errors(self.name), _silent():
             model, report = auto.from_pretrained(
-                self._path, revision=self._revision, dtype="float32", output_loading_info=True
+                self._path,
+                revision=self._revision,
+                dtype="float32",
+                output_loading_info=True,
+                ignore_mismatched_sizes=True,
             )
+            if report["mismatched_keys"]:
+                wrong = sorted(key[0] for key in report["mismatched_keys"])
+                raise OSError(f"{', '.join(wrong[:3])} … are of other sizes than its config.json says")
         return model, tuple(sorted(report["missing_keys"]))
 
     def revision(self) -> str:

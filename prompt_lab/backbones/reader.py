@@ -46,12 +46,16 @@ class Plan:
 
 @dataclass(frozen=True)
 class Text:
-    """A tokenised example: segments before and after the answer, with the segment id of every token."""
+    """A tokenised example: what stands before and after the answer, with the segment id of every token, of the answer, and of
+    the closing tokens.
+    """
 
     before: list[int]
     after: list[int]
     before_types: list[int]
     after_types: list[int]
+    answer_type: int
+    end_type: int
 
 
 class Reader(ABC):
@@ -215,14 +219,12 @@ class MaskedReader(Reader):
         """[CLS] before masks after [SEP]."""
         answer = list(at_answer or ())
         ids = [*self.prefix, *text.before, *answer, *text.after, *self.suffix]
-        last = (text.before_types or [0])[-1]
-        end = (text.after_types or text.before_types or [0])[-1]
         types = [
             *[0] * len(self.prefix),
             *text.before_types,
-            *[last] * len(answer),
+            *[text.answer_type] * len(answer),
             *text.after_types,
-            *[end] * len(self.suffix),
+            *[text.end_type] * len(self.suffix),
         ]
         start = len(self.prefix) + len(text.before)
         return Row(ids, types, list(range(start, start + len(answer))))

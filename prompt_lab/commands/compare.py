@@ -7,6 +7,7 @@ from typing import Any
 from rich.console import Console
 
 from prompt_lab import suite
+from prompt_lab.errors import LabError
 from prompt_lab.progress import Bars
 from prompt_lab.reporting import files, report
 
@@ -31,6 +32,8 @@ def main(path: Path, out: str, *, dry_run: bool) -> int:
 
 def report_folder(folder: Path) -> int:
     """Show the table of all records below a folder."""
+    if not folder.is_dir():
+        raise LabError(f"no such folder: {folder}")
     show(files.read_records(folder), folder / "reports" / "all", [])
     return 0
 

@@ -3,6 +3,8 @@
 import sys
 from collections.abc import Sequence
 
+from lightning.pytorch.utilities import rank_zero_only
+
 from prompt_lab import settings
 from prompt_lab.progress import Bars
 from prompt_lab.reporting import files
@@ -13,7 +15,7 @@ PRINTING = ("--help", "-h", "--print_config", "--model.help", "--data.help", "--
 def main(words: Sequence[str]) -> int:
     """Parse, run, print the scores and where the record lies."""
     if any(w.split("=")[0] in PRINTING or w.endswith(".help") for w in words):
-        settings.parser().parse_args(list(words))  # prints, and exits
+        settings.print_and_exit(words)
     parsed = settings.parse(words)
     experiment = parsed.experiment()
     record = files.finished(experiment.folder, parsed.identity)
@@ -22,6 +24,8 @@ def main(words: Sequence[str]) -> int:
     else:
         with Bars() as bars:
             record = experiment.execute(bars)
+    if rank_zero_only.rank:  # type: ignore[attr-defined]  # one of several processes of this run, and not the first
+        return 0
     for name, value in record["scores"].items():
         print(f"{name:<14} {value:.4f}")
     print(experiment.folder / files.RECORD)

@@ -133,9 +133,10 @@ class Encoder:
             if segment.has_answer:
                 at = ids.index(self.reader.mask_id) if self.reader.mask_text else len(ids)
                 tokens.extend(ids[:at], fields[:at], number > 0)
-                tokens.answer = len(tokens.ids)
+                tokens.answer, tokens.answer_type = len(tokens.ids), int(number > 0)
                 ids, fields = ids[at + 1 :], fields[at + 1 :]
             tokens.extend(ids, fields, number > 0)
+        tokens.end_type = int(len(segments) > 1)
         return tokens
 
 
@@ -153,13 +154,14 @@ class _Segment:
 
 
 class _Tokens:
-    """A tokenised example: ids, the field each belongs to, its segment, and where the answer stands."""
+    """A tokenised example: ids, the field each belongs to, its segment, and where the answer stands, in which segment."""
 
     def __init__(self) -> None:
         self.ids: list[int] = []
         self.fields: list[int] = []
         self.types: list[int] = []
         self.answer: int | None = None
+        self.answer_type = self.end_type = 0
 
     def extend(self, ids: Sequence[int], fields: Sequence[int], second: bool) -> None:
         self.ids += ids
@@ -172,7 +174,7 @@ class _Tokens:
         before = [i for i in range(answer) if i not in cut]
         after = [i for i in range(answer, len(self.ids)) if i not in cut]
         ids, types = ([[column[i] for i in part] for part in (before, after)] for column in (self.ids, self.types))
-        return Text(ids[0], ids[1], types[0], types[1])
+        return Text(ids[0], ids[1], types[0], types[1], self.answer_type, self.end_type)
 
     def cut(self, room: int, template: Template) -> set[int]:
         """Positions to leave out so that ``room`` suffices: one by one from the end of whichever field is longest then."""

@@ -51,6 +51,9 @@ class FewShotData(pl.LightningDataModule):
         files: Files | None = None,
     ) -> None:
         super().__init__()
+        _refuse_below_one(
+            batch_size=batch_size, eval_batch_size=eval_batch_size, max_length=max_length, test_size=test_size
+        )
         self.task: Task = load_task(task)
         self.k = k
         self.seed = seed
@@ -149,13 +152,21 @@ class FewShotData(pl.LightningDataModule):
         return (self.trainer.global_rank, self.trainer.world_size) if self.trainer else (0, 1)
 
     def _grouped(self, rows: list[EncodedExample], encoder: Encoder, part: tuple[int, int]) -> DataLoader[Any]:
+        """Batches of one device's share; where there are fewer rows than devices, some read the first row again."""
         rows = sorted(rows, key=lambda row: -row.length)
+        rows = rows[part[0] :: part[1]] or rows[:1]
         batches = [rows[i : i + self.eval_batch_size] for i in range(0, len(rows), self.eval_batch_size)]
-        return self._loader(batches[part[0] :: part[1]], encoder)
+        return self._loader(batches, encoder)
 
     def _loader(self, batches: Any, encoder: Encoder, sampler: Any = None) -> DataLoader[Any]:
         """A loader whose items are whole batches, since Lightning makes batch samplers anew when it evaluates."""
         return DataLoader(batches, batch_size=None, sampler=sampler, collate_fn=partial(collate, reader=encoder.reader))
+
+
+def _refuse_below_one(**given: int | None) -> None:
+    for name, value in given.items():
+        if value is not None and value < 1:
+            raise LabError(f"data.{name} must be at least 1; it was {value}")
 
 
 class Rows(Dataset[list[EncodedExample]]):

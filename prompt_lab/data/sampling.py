@@ -70,6 +70,8 @@ def draw(
     if k != "full" and k < 0:
         raise LabError(f"k is the number of training examples of each class: 0 or more, or 'full'; it was {k}")
     split = validation_pool is not None
+    if not split:  # a repeated text would come to stand on both sides
+        pool = list({e.key: e for e in pool}.values())
     ordered = [_ordered(pool, c, seed) for c in range(len(labels))]
     if k == "full":
         train, validation = _all(ordered, validation_pool)

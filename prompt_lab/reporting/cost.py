@@ -14,13 +14,17 @@ from torch import nn
 
 
 class Meter(pl.Callback):
-    """Counts while a run goes on, over all of its fits. Tokens leave padding out; a model call is one example read once."""
+    """Counts while a run goes on, over all of its fits and devices.
+
+    Tokens leave padding out; a model call is one example read once.
+    """
 
     def __init__(self) -> None:
         self.seconds: dict[str, float] = {}
         self.steps = 0
         self.calls = {"train": 0, "evaluation": 0}
         self.tokens = {"train": 0, "evaluation": 0}
+        self.peak = 0
         _reset_peak()
 
     @contextmanager
@@ -32,9 +36,12 @@ class Meter(pl.Callback):
         finally:
             self.seconds[name] = self.seconds.get(name, 0.0) + time.perf_counter() - start
 
+    def on_train_end(self, trainer: Any, module: Any) -> None:
+        """Count the optimizer steps of a fit."""
+        self.steps += trainer.global_step
+
     def on_train_batch_start(self, trainer: Any, module: Any, batch: Any, batch_idx: int) -> None:
         """Count a training batch."""
-        self.steps += 1
         self._count("train", batch)
 
     def on_validation_batch_start(
@@ -52,6 +59,19 @@ class Meter(pl.Callback):
     def _count(self, phase: str, batch: Any) -> None:
         self.calls[phase] += len(batch)
         self.tokens[phase] += batch.tokens
+
+    def gather(self, trainer: pl.Trainer) -> None:
+        """Add up what all devices counted, and take the highest peak of memory among them."""
+        self.peak = _peak()
+        if trainer.world_size == 1:
+            return
+        mine: tuple[Any, ...] = (self.calls, self.tokens, self.peak)
+        found: list[Any] = [None] * trainer.world_size
+        torch.distributed.all_gather_object(found, mine)
+        calls, tokens, peaks = zip(*found, strict=True)
+        self.calls = {phase: sum(c[phase] for c in calls) for phase in self.calls}
+        self.tokens = {phase: sum(t[phase] for t in tokens) for phase in self.tokens}
+        self.peak = max(peaks)
 
     def cost(self, module: nn.Module, stored_bytes: int) -> dict[str, Any]:
         """The record's ``cost``.
@@ -74,7 +94,7 @@ class Meter(pl.Callback):
             "tokens": self.tokens,
             "model_calls": sum(self.calls.values()),
             "flops_estimate": flops,
-            "peak_memory_bytes": _peak(),
+            "peak_memory_bytes": self.peak,
         }
 
 

@@ -14,23 +14,13 @@ from prompt_lab.trees import difference
 SCHEMA = 1
 RECORD, FAILURE = "record.json", "failed.json"
 _NEEDED = {
-    *[
-        "paradigm",
-        "strategy",
-        "task",
-        "backbone",
-        "k",
-        "split_seed",
-        "metric",
-        "scores",
-        "trivial",
-        "collapsed",
-        "data",
-        "budget",
-        "cost",
-        "settings",
-    ]
-}
+    "paradigm", "strategy", "task", "backbone", "k", "split_seed", "metric", "scores", "trivial", "collapsed", "data", "budget",
+    "cost", "settings",
+}  # fmt: skip
+
+
+class OtherSettings(LabError):
+    """A folder holds a finished run that another one would overwrite."""
 
 
 @contextmanager
@@ -97,7 +87,13 @@ def read_record(path: Path) -> dict[str, Any]:
 
 
 def cell_folder(out: str, task: str, name: str, backbone: str, k: int | str, seed: int) -> Path:
-    """``<out>/<task>/<paradigm>/<backbone>/k<K>/seed<S>``; a backbone's path or hub id becomes one name."""
+    """``<out>/<task>/<paradigm>/<backbone>/k<K>/seed<S>``; a backbone's path or hub id becomes one name.
+
+    Raises:
+        LabError: the run's name cannot be that of a folder.
+    """
+    if name in ("", ".", "..") or "/" in name:
+        raise LabError(f"a run's name becomes that of a folder; {name!r} cannot be one")
     return Path(out, task, name, backbone.strip("./").replace("/", "--"), f"k{k}", f"seed{seed}")
 
 
@@ -105,14 +101,15 @@ def finished(folder: Path, identity: Mapping[str, Any]) -> dict[str, Any] | None
     """The record of a run that is already there, or None.
 
     Raises:
-        LabError: the folder holds a run with other settings; results are never overwritten.
+        OtherSettings: the folder holds a run with other settings; results are never overwritten.
+        LabError: its record is corrupt.
     """
     path = folder / RECORD
     if not path.exists():
         return None
     record = read_record(path)
     if differing := list(difference(record["settings"], identity)):
-        raise LabError(
+        raise OtherSettings(
             f"{folder} holds a finished run with other settings ({'; '.join(differing[:3])}). "
             "Give this one another --name or --out, or delete that folder."
         )

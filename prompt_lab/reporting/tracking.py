@@ -10,6 +10,8 @@ from lightning.fabric.loggers.logger import rank_zero_experiment
 from lightning.pytorch.loggers import CSVLogger, Logger
 from lightning.pytorch.utilities import rank_zero_only
 
+from prompt_lab.errors import LabError
+
 WandbMode = Literal["auto", "online", "offline", "disabled"]
 WAIT_SECONDS = 20
 """How long to wait for W&B's server before a run goes on offline."""
@@ -41,13 +43,18 @@ def resolved_mode() -> WandbMode:
     if wanted in ("online", "offline", "disabled"):
         return wanted  # type: ignore[return-value]
     try:
-        import wandb
-
-        wandb.setup(wandb.Settings(silent=True))
-        return "online" if wandb.login(prompt=False, verify=False) else "offline"
+        return "online" if _logged_in() else "offline"
     except Exception as error:
         _warn(error)
         return "disabled"
+
+
+def _logged_in() -> bool:
+    """Whether W&B finds an API key, without asking for one."""
+    import wandb
+
+    wandb.setup(wandb.Settings(silent=True))
+    return bool(wandb.login(prompt=False, verify=False))
 
 
 class Tracker(Logger):
@@ -79,6 +86,8 @@ class Tracker(Logger):
             settings=wandb.Settings(silent=True, console="off", init_timeout=WAIT_SECONDS, login_timeout=WAIT_SECONDS),
         )  # fmt: skip
         try:
+            if not (offline or _logged_in()):
+                raise LabError("nobody is logged in; `wandb login` does that")
             self._inner = make("offline" if offline else "online")
             _ = self._inner.experiment
         except Exception as error:

@@ -1,0 +1,57 @@
+# Every target sets up what it needs. `make help` lists them.
+PYTHON ?= python3
+VENV   := .venv
+BIN    := $(VENV)/bin
+STAMP  := $(VENV)/.installed
+SUITE  ?= experiments/suites/quickstart.yaml
+OUT    ?= runs
+export OMP_WAIT_POLICY ?= PASSIVE
+# uv does not read pip's configuration: hand it the folder of local wheels, if there is one
+export UV_FIND_LINKS ?= $(or $(PIP_FIND_LINKS),$(shell $(PYTHON) -m pip config get global.find-links 2>/dev/null))
+
+.DEFAULT_GOAL := help
+.PHONY: help setup compare report list fit test lint types format bench clean
+
+help:  ## list the targets
+	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## */  make \1\t/' | expand -t 18
+
+setup: $(STAMP)  ## make .venv and install, pinned by .ci/constraints.txt
+
+$(STAMP): pyproject.toml .ci/constraints.txt
+	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	@$(BIN)/python -m pip install --quiet uv \
+	  && $(BIN)/uv pip install --python $(BIN)/python --constraint .ci/constraints.txt --editable '.[dev]' \
+	  || $(BIN)/python -m pip install --constraint .ci/constraints.txt torch --editable '.[dev]'
+	@touch $@
+
+compare: $(STAMP)  ## run the grid of SUITE (default: quickstart) and print its table; finished runs are kept
+	$(BIN)/prompt-lab compare $(SUITE) --out $(OUT)
+
+report: $(STAMP)  ## print the table of everything in OUT (default: runs)
+	$(BIN)/prompt-lab report $(OUT)
+
+list: $(STAMP)  ## print the paradigms, tasks and backbones there are
+	@for what in paradigms tasks backbones; do echo "$$what:"; $(BIN)/prompt-lab list $$what | sed 's/^/  /'; done
+
+fit: $(STAMP)  ## one run: make fit PARADIGM=pattern_tuning ARGS="--data.task bbc_news"
+	$(BIN)/prompt-lab fit --config experiments/base.yaml --config experiments/paradigms/$(or $(PARADIGM),pattern_tuning).yaml --out $(OUT) $(ARGS)
+
+test: lint types  ## lint, types and tests
+	$(BIN)/pytest
+
+lint: $(STAMP)  ## ruff: style and format
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+
+types: $(STAMP)  ## mypy
+	$(BIN)/mypy
+
+format: $(STAMP)  ## put the code in ruff's format
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+bench: $(STAMP)  ## time a whole run against a bare PyTorch loop of the same work
+	$(BIN)/python experiments/bench/overhead.py
+
+clean:  ## remove .venv and caches; results in OUT stay
+	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache *.egg-info

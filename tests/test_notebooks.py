@@ -1,0 +1,24 @@
+"""Every notebook runs from top to bottom."""
+
+from pathlib import Path
+
+import nbformat
+import pytest
+from nbclient import NotebookClient
+
+NOTEBOOKS = sorted((Path(__file__).parents[1] / "notebooks").glob("*.ipynb"))
+
+
+def test_no_notebook_is_lost() -> None:
+    assert len(NOTEBOOKS) >= 1
+
+
+@pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda p: p.stem)
+def test_notebook_runs(path: Path, tmp_path: Path) -> None:
+    notebook = nbformat.read(path, as_version=4)
+    NotebookClient(notebook, timeout=240, kernel_name="python3", resources={"metadata": {"path": str(tmp_path)}}).execute()
+    kinds = {output.output_type for cell in notebook.cells for output in cell.get("outputs", [])}
+    assert "error" not in kinds
+    shown = [o.data for cell in notebook.cells for o in cell.get("outputs", []) if "data" in o]
+    assert any("image/png" in data for data in shown), "the notebook ends with a picture"
+    assert any("majority class" in data.get("text/markdown", "") for data in shown), "and a table"
