@@ -1,5 +1,6 @@
 """From YAML files and command-line words to an experiment: everything typed, everything checked before anything is loaded."""
 
+import inspect
 import io
 import json
 from collections.abc import Callable, Mapping, Sequence
@@ -40,22 +41,24 @@ class Settings:
         """The part of what was given that decides what is computed: what makes a run the one it is."""
         return identity(self.given)
 
+    @property
+    def everything(self) -> dict[str, Any]:
+        """Every setting, as JSON can hold it."""
+        return _plain(self.config)
+
     def experiment(self) -> Experiment:
         """The experiment they describe. No texts and no weights have been read.
 
         Raises:
             LabError: an unknown task or backbone, or parts that do not go together.
         """
-        for name in sorted(set(self.given.get("trainer", {})) & set(OWNED) - {"callbacks"}):
-            raise LabError(
-                f"trainer.{name} is set by prompt_lab itself, so that every run is logged and compared alike; leave it out"
-            )
+        _refuse_owned(self.config.trainer)
         load_task(self.config.data.task)
         checkpoint(self.config.backbone)
         made = _made(self.config)
         run = Run(**{name: made[name] for name in Run.__dataclass_fields__})
         trainer = {k: v for k, v in vars(made.trainer).items() if v is not None}
-        return Experiment(made.model, made.data, run, trainer, self.identity, _plain(self.config))
+        return Experiment(made.model, made.data, run, trainer, self.identity, self.everything)
 
 
 def parser() -> LightningArgumentParser:
@@ -112,6 +115,15 @@ def _settings(read: Callable[..., Namespace]) -> Settings:
     return Settings(given, config)
 
 
+def _refuse_owned(trainer: Namespace) -> None:
+    usual = inspect.signature(Trainer.__init__).parameters
+    for name in OWNED:
+        if name != "callbacks" and trainer[name] != usual[name].default:
+            raise LabError(
+                f"trainer.{name} is set by prompt_lab itself, so that every run is logged and compared alike; leave it out"
+            )
+
+
 def _made(config: Namespace) -> Namespace:
     """The objects that the settings describe. What they refuse themselves the parser wraps in an error of its own."""
     try:
@@ -120,7 +132,9 @@ def _made(config: Namespace) -> Namespace:
         cause: BaseException | None = error
         while cause is not None and not isinstance(cause, LabError):
             cause = cause.__cause__
-        raise cause or error from None
+        if cause is None:
+            raise
+        raise LabError(str(cause)) from error
 
 
 def _plain(config: Namespace) -> dict[str, Any]:

@@ -58,7 +58,8 @@ class Cell:
         except files.OtherSettings:  # or the same, written otherwise, such as 5e-5, which is text in YAML
             from prompt_lab import settings
 
-            return files.finished(self.folder, settings.parse_tree(self.tree).identity) is not None
+            parsed = settings.parse_tree(self.tree)
+            return files.finished(self.folder, parsed.identity, parsed.everything) is not None
 
 
 @dataclass

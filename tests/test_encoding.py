@@ -67,6 +67,10 @@ class TestAsTheTokenizerWritesIt:
         assert found.input_ids == ids(family, read)
         assert found.slots == [len(found.input_ids) - 1]
 
+    def test_only_the_patterns_own_space_goes_with_the_answer(self) -> None:
+        assert row("gpt2", "{text_a}{mask}", "A film ").input_ids == ids("gpt2", "A film ")
+        assert row("gpt2", "{text_a} {mask}", "A film ").input_ids == ids("gpt2", "A film ")
+
     def test_a_byte_pair_mask_leaves_no_space_of_its_own(self) -> None:
         """Pretraining put the mask in the place of "Ġgreat", so no token for the space stood in front of it."""
         import transformers
@@ -202,6 +206,10 @@ class TestSpecialTokensInAText:
         special = set(tokenizer(family).all_special_ids) - {tokenizer(family).unk_token_id}
         found = [[i for i in row(family, pattern, t).input_ids if i in special] for t in ("film", text)]
         assert found[0] == found[1]
+
+    def test_texts_that_meet_at_a_whole_special_token_are_left_as_they_are(self) -> None:
+        assert reader("t5").joined("It was <extra_id_0>", ".") == "It was <extra_id_0>."
+        assert reader("t5").joined("It was <extra_id_", "1>") == "It was <extra_id_ 1>"
 
     def test_two_fields_side_by_side(self) -> None:
         found = row("bert", "{text_a}{text_b} {mask}", "so [MA", "SK] it").input_ids
@@ -379,6 +387,12 @@ class TestCollate:
 
     def test_a_template_without_a_mask_has_no_slots(self) -> None:
         assert batch("bert", "{text_a}", "good", "bad film").slots.shape == (2, 1, 0)
+
+    def test_padding_is_the_tokenizers_own(self) -> None:
+        found = batch("roberta", "{text_a}", "good", "the good film")
+        assert found.input_ids[0].tolist() == [*ids("roberta", "good"), *[tokenizer("roberta").pad_token_id] * 2]
+        assert tokenizer("gpt2").pad_token_id is None
+        assert reader("gpt2").pad_id == tokenizer("gpt2").eos_token_id
 
     @pytest.mark.parametrize("family", SEQ2SEQ)
     def test_decoder_rows_are_padded_on_their_own(self, family: str) -> None:

@@ -16,7 +16,9 @@ def test_no_notebook_is_lost() -> None:
 @pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda p: p.stem)
 def test_notebook_runs(path: Path, tmp_path: Path) -> None:
     notebook = nbformat.read(path, as_version=4)
-    NotebookClient(notebook, timeout=240, kernel_name="python3", resources={"metadata": {"path": str(tmp_path)}}).execute()
+    NotebookClient(
+        notebook, timeout=240, kernel_name="python3", resources={"metadata": {"path": str(tmp_path)}}
+    ).execute()
     kinds = {output.output_type for cell in notebook.cells for output in cell.get("outputs", [])}
     assert "error" not in kinds
     shown = [o.data for cell in notebook.cells for o in cell.get("outputs", []) if "data" in o]

@@ -38,8 +38,7 @@ class Head(Answer):
     def build(self, task: Task, reader: Reader, template: Template) -> None:
         """Make the linear layer [C, D], drawn from N(0, 0.02) as BERT draws its weights."""
         super().build(task, reader, template)
-        if self.pool == "auto":
-            self.pool = _AUTO[reader.kind]
+        self._read = _AUTO[reader.kind] if self.pool == "auto" else self.pool
         if self.pool == "mask" and not template.has_mask:
             raise LabError(
                 f"Head reads at the mask, but the template {str(template)!r} has none. Add {{mask}}, or set answer.pool."
@@ -60,10 +59,10 @@ class Head(Answer):
 
     def _pooled(self, hidden_BTD: Tensor, batch: Encoded) -> Tensor:
         mask_BT = batch.attention_mask
-        if self.pool == "first":
+        if self._read == "first":
             return hidden_BTD[:, 0]
-        if self.pool == "mean":
+        if self._read == "mean":
             weight_BT1 = mask_BT[..., None].to(hidden_BTD.dtype)
             return (hidden_BTD * weight_BT1).sum(1) / weight_BT1.sum(1)
-        at_B = mask_BT.sum(1) - 1 if self.pool == "last" else batch.slots[:, 0, 0]
+        at_B = mask_BT.sum(1) - 1 if self._read == "last" else batch.slots[:, 0, 0]
         return hidden_BTD[torch.arange(len(at_B), device=at_B.device), at_B]

@@ -23,6 +23,9 @@ class Words(Answer):
     (Schick & Schütze 2021, NAACL, equation 3, all masks filled at once), for the others from left to right. Where every word
     is one token, the vocabulary's normaliser is the same for all labels, so only the words' own rows are computed.
 
+    On models that read from left to right, a word that another one begins with ("great", "great job") never scores below it, as
+    no end of the word is scored; give words of which none begins another.
+
     Args:
         words: label words by label, as a list or with a weight each; the task's own by default.
         aggregate: how the words of a label go together: ``mean`` of their log-probabilities, log of the ``sum`` of their

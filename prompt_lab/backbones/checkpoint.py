@@ -11,6 +11,7 @@ from typing import Any
 
 from prompt_lab.backbones.reader import CausalReader, Kind, MaskedReader, Reader, Seq2SeqReader
 from prompt_lab.errors import LabError
+from prompt_lab.hub import go_offline_if_unreachable
 
 READERS: dict[Kind, type[Reader]] = {"masked": MaskedReader, "causal": CausalReader, "seq2seq": Seq2SeqReader}
 
@@ -61,6 +62,8 @@ class Pretrained(Checkpoint):
 
     @cached_property
     def _config(self) -> Any:
+        if not Path(self._path).is_dir():
+            go_offline_if_unreachable()
         from transformers import AutoConfig
 
         with _clear_errors(self.name):

@@ -18,7 +18,7 @@ def main(words: Sequence[str]) -> int:
         settings.print_and_exit(words)
     parsed = settings.parse(words)
     experiment = parsed.experiment()
-    record = files.finished(experiment.folder, parsed.identity)
+    record = files.finished(experiment.folder, experiment.settings, experiment.config)
     if record is not None:
         print(f"finished before: {experiment.folder / files.RECORD}", file=sys.stderr)
     else:

@@ -8,6 +8,7 @@ from rich.text import Text
 
 from prompt_lab.answers.words import Words
 from prompt_lab.backbones.load import load_reader
+from prompt_lab.batch import Example
 from prompt_lab.data.encoding import Encoder
 from prompt_lab.data.few_shot import read
 from prompt_lab.tasks import load_task
@@ -15,6 +16,7 @@ from prompt_lab.tasks.files import Files
 from prompt_lab.templates import resolve
 
 EXAMPLES = 3
+CUT_SHOWN = 3
 STYLES = {"mask": "bold reverse", "cut": "strike dim"}
 WRITTEN = {"": "{}", "mask": "<{}>", "cut": "-{}-"}
 """How tokens are marked where there are no colours."""
@@ -36,17 +38,28 @@ def main(options: argparse.Namespace) -> int:
     for word, pieces in answer.pieces().items() if template.has_mask else ():
         split = "" if len(pieces) == 1 else f"  ({len(pieces)} tokens, scored together)"
         console.print(f"word      {word!r}: {' '.join(pieces)}{split}", markup=False)
-    for example in splits["test"][:EXAMPLES]:
+    for example in _spread(splits["test"]):
         tokens = encoder.trace(example)
         cut = sum(mark == "cut" for _, mark in tokens)
         console.print(f"\n{task.labels[example.label or 0]}, {len(tokens) - cut} tokens, {cut} cut off", markup=False)
-        console.print(_line(tokens, colours=console.is_terminal))
+        console.print(_line(tokens, colours=console.is_terminal), soft_wrap=not console.is_terminal)
     return 0
 
 
+def _spread(examples: Sequence[Example]) -> Sequence[Example]:
+    """A few examples, of different labels where there are several."""
+    first = {e.label: e for e in reversed(examples)}
+    return [*first.values(), *(e for e in examples if e is not first[e.label])][:EXAMPLES]
+
+
 def _line(tokens: Sequence[tuple[str, str]], *, colours: bool) -> Text:
-    line = Text()
-    for token, mark in tokens:
-        line.append(token if colours else WRITTEN[mark].format(token), STYLES.get(mark, ""))
-        line.append(" ")
+    """The tokens, marked; of a long run that is cut off only the beginning."""
+    line, run = Text(), 0
+    for (token, mark), (_, following) in zip(tokens, [*tokens[1:], ("", "")], strict=True):
+        run = run + 1 if mark == "cut" else 0
+        if run <= CUT_SHOWN:
+            line.append(token if colours else WRITTEN[mark].format(token), STYLES.get(mark, ""))
+            line.append(" ")
+        elif following != "cut":
+            line.append(f"[{run - CUT_SHOWN} more cut off] ", STYLES["cut"])
     return line

@@ -97,7 +97,11 @@ class Encoder:
         if not texts:
             return []
         batch = self.reader.tokenizer(
-            texts, add_special_tokens=False, return_offsets_mapping=True, return_token_type_ids=False
+            texts,
+            add_special_tokens=False,
+            return_offsets_mapping=True,
+            return_token_type_ids=False,
+            verbose=False,  # long texts are shortened here
         )
         pairs = iter(zip(batch["input_ids"], batch["offset_mapping"], strict=True))
         return [self._joined(example, [next(pairs) for _ in example]) for example in segments]

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from prompt_lab.errors import LabError
-from prompt_lab.trees import difference
+from prompt_lab.trees import difference, identity
 
 SCHEMA = 1
 RECORD, FAILURE = "record.json", "failed.json"
@@ -97,8 +97,16 @@ def cell_folder(out: str, task: str, name: str, backbone: str, k: int | str, see
     return Path(out, task, name, backbone.strip("./").replace("/", "--"), f"k{k}", f"seed{seed}")
 
 
-def finished(folder: Path, identity: Mapping[str, Any]) -> dict[str, Any] | None:
+def finished(
+    folder: Path, settings: Mapping[str, Any], config: Mapping[str, Any] | None = None
+) -> dict[str, Any] | None:
     """The record of a run that is already there, or None.
+
+    Args:
+        folder: the run's.
+        settings: what was given, as ``trees.identity`` leaves it.
+        config: all settings with their defaults. Where it is known, it settles whether two runs that were written
+            differently are the same.
 
     Raises:
         OtherSettings: the folder holds a run with other settings; results are never overwritten.
@@ -108,7 +116,9 @@ def finished(folder: Path, identity: Mapping[str, Any]) -> dict[str, Any] | None
     if not path.exists():
         return None
     record = read_record(path)
-    if differing := list(difference(record["settings"], identity)):
+    if config is not None and identity(record.get("config", {})) == identity(config):
+        return record
+    if differing := list(difference(record["settings"], settings)):
         raise OtherSettings(
             f"{folder} holds a finished run with other settings ({'; '.join(differing[:3])}). "
             "Give this one another --name or --out, or delete that folder."

@@ -51,10 +51,14 @@ def resolved_mode() -> WandbMode:
 
 def _logged_in() -> bool:
     """Whether W&B finds an API key, without asking for one."""
+    return bool(_silent_wandb().login(prompt=False, verify=False))
+
+
+def _silent_wandb() -> Any:
     import wandb
 
     wandb.setup(wandb.Settings(silent=True))
-    return bool(wandb.login(prompt=False, verify=False))
+    return wandb
 
 
 class Tracker(Logger):
@@ -75,9 +79,9 @@ class Tracker(Logger):
     def _open(
         self, folder: Path, identity: Mapping[str, Any], offline: bool, project: str, config: Mapping[str, Any]
     ) -> None:
-        import wandb
         from lightning.pytorch.loggers import WandbLogger
 
+        wandb = _silent_wandb()
         words = [f"{key}:{identity[key]}"[:64] for key in ("paradigm", "task", "backbone", "strategy")]
         make = lambda mode: WandbLogger(  # noqa: E731
             project=project, name=f"{identity['paradigm']}-{identity['split_seed']}", save_dir=folder, mode=mode,

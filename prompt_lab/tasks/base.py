@@ -52,6 +52,10 @@ class Task:
     name: str = field(default="", compare=False)
 
     def __post_init__(self) -> None:
+        if hidden := set(self.fields) & set(discovery.entries("slot")):
+            raise LabError(
+                f"a field cannot be called {hidden.pop()!r}: in a pattern that is a slot; name the columns otherwise"
+            )
         extra = set(self.label_words) - set(self.labels)
         if extra:
             raise LabError(f"label words for {sorted(extra)}, which are not labels; the labels are {list(self.labels)}")

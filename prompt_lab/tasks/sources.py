@@ -8,6 +8,7 @@ from typing import Any
 
 from prompt_lab.batch import Example
 from prompt_lab.errors import LabError
+from prompt_lab.hub import go_offline_if_unreachable
 from prompt_lab.tasks.base import Split, Task
 
 NO_LABEL = (None, -1, "-")  # how hub data sets mark a row without a gold label (GLUE's test sets, SNLI, OCNLI)
@@ -60,6 +61,7 @@ class Hub:
 
     def _rows(self, task: Task, there: str, columns: list[str]) -> Iterable[tuple[Any, ...]]:
         try:
+            go_offline_if_unreachable()
             from datasets import load_dataset  # takes a second to import, and only hub tasks need it
 
             # One split at a time: files of one data set may differ in their columns (unlabelled rows have no label).
