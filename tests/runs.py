@@ -83,7 +83,10 @@ def until(true: Callable[[], bool], seconds: float = 60) -> None:
 
 
 class Process:
-    """`prompt-lab` in a process of its own, forked from one that has imported everything, which saves seconds."""
+    """`prompt-lab` in a process of its own, forked from one that has imported everything, which saves seconds.
+
+    An environment variable that is empty is taken away.
+    """
 
     _context = multiprocessing.get_context("forkserver")
     _context.set_forkserver_preload(["prompt_lab.settings", "prompt_lab.suite", "own_paradigms"])
@@ -110,7 +113,10 @@ class Process:
 def _command(command: tuple[str, ...], environment: Mapping[str, str], out: str, err: str) -> None:
     from prompt_lab import cli
 
-    os.environ.update(environment)
+    for name, value in environment.items():
+        os.environ[name] = value
+        if not value:
+            del os.environ[name]
     for number, path in ((1, out), (2, err)):
         os.dup2(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC), number)
     sys.exit(cli.main(command))

@@ -18,9 +18,9 @@ from torch import Tensor
 
 from prompt_lab.backbones.backbone import Backbone, DecoderBackbone, Seq2SeqBackbone
 from prompt_lab.backbones.checkpoint import Pretrained, kind_of, weights_hash
+from prompt_lab.backbones.kinds import MaskedReader
 from prompt_lab.backbones.load import checkpoint, load_backbone, load_reader, packaged
 from prompt_lab.backbones.packaged.copycat import Copycat
-from prompt_lab.backbones.reader import MaskedReader
 from prompt_lab.backbones.tiny import Tiny
 from prompt_lab.batch import Encoded
 from prompt_lab.errors import LabError

@@ -8,7 +8,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from samples import CAUSAL, FAMILIES, MASKED, SEQ2SEQ, config, reader, tokenizer
 
-from prompt_lab.backbones.reader import CausalReader, MaskedReader, Plan, Reader, Row
+from prompt_lab.backbones.kinds import CausalReader, MaskedReader
+from prompt_lab.backbones.reader import Plan, Reader, Row
 from prompt_lab.batch import Encoded, Example
 from prompt_lab.data.encoding import EncodedExample, Encoder, collate
 from prompt_lab.errors import LabError
@@ -247,7 +248,7 @@ class TestWhatAReaderCannotRead:
             _ = read.mask_text
 
     def test_a_seq2seq_model_without_a_gap(self) -> None:
-        from prompt_lab.backbones.reader import Seq2SeqReader
+        from prompt_lab.backbones.kinds import Seq2SeqReader
 
         with pytest.raises(LabError, match="neither sentinel tokens nor a mask token"):
             _ = Seq2SeqReader(tokenizer("gpt2"), config("bart"), "odd").mask_text

@@ -14,6 +14,7 @@ import runs
 import torch
 from own_paradigms import Watched
 
+from prompt_lab import cli
 from prompt_lab.answers.head import Head
 from prompt_lab.backbones.load import load_backbone
 from prompt_lab.batch import Example
@@ -336,6 +337,54 @@ def test_test_size_takes_the_same_sample_for_every_seed(tmp_path: Path) -> None:
 def test_sizes_below_one_are_refused(name: str) -> None:
     with pytest.raises(LabError, match=rf"data.{name} must be at least 1; it was 0"):
         data(**{name: 0})
+
+
+# ------------------------------------------------------------------------------------------------- bad input
+
+TEXTS = "text_a,label\n" + "".join(f"film {i},{label}\n" for i, label in enumerate(["negative", "positive"] * 3))
+MORE = TEXTS.replace("film", "plot")
+BAD_INPUT = {
+    "no mask": (["--model.template", "{text_a}"], "reads its answer at the mask, but the template '{text_a}' has none"),
+    "two masks": (["--model.template", "{mask} {text_a} {mask}"], "a second {mask}"),
+    "no such field": (["--model.template", "{text_b} {mask}"], "unknown slot 'text_b'. Did you mean 'text_a'?"),
+    "no such template": (["--model.template", "9"], "template 9 does not exist: task 'toy' has templates 0 to 2"),
+    "no words": (["--model.answer", "Words", "--model.answer.words", "{negative: [bad]}"], "the label 'positive' of task"),
+    "no such label": (["--model.answer", "Words", "--model.answer.words", "{postive: [a]}"], "Did you mean 'positive'"),
+    "vanishing word": (["--model.answer", "Words", "--model.answer.words", "{negative: [bad], positive: [漢]}"], "'漢' vanishes"),
+    "no room": (["--data.max_length", "5"], "leaves no room for the text"),
+    "k too large": (["--data.k", "9"], "k=9 needs 9 training texts of each label, but 'negative' has 8"),
+    "negative k": (["--data.k", "-1"], "k is the number of training examples of each class: 0 or more"),
+    "larger validation": (
+        ["--data.k", "full", "--data.files.train", "few.csv", "--data.files.validation", "many.csv", "--data.files.test", "t.csv"],
+        "validation has 6 examples and training 4",
+    ),
+    "no such file": (["--data.files.train", "fw.csv", "--data.files.test", "t.csv"], "fw.csv: no such file. Did you mean 'few.csv'?"),
+    "no test": (["--data.k", "1", "--data.files.train", "few.csv"], "has no test texts"),
+    "no such folder": (["--backbone", "./nowhere"], "no such folder: './nowhere'"),
+    "broken folder": (["--backbone", "broken"], "the folder 'broken' is no checkpoint that can be read"),
+    "no hub": (["--backbone", "nobody/nothing"], "use a packaged backbone (minilm-mlm"),
+    "no such device": (["--trainer.accelerator", "cuda"], "the settings of the trainer cannot be used"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("what", BAD_INPUT)
+def test_bad_input_is_refused_before_weights_are_loaded(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], what: str
+) -> None:
+    monkeypatch.setattr("prompt_lab.experiment.load_backbone", lambda *_: pytest.fail("a model was loaded"))
+    monkeypatch.chdir(tmp_path)
+    few = "\n".join(TEXTS.split("\n")[:5])
+    for name, content in {"few.csv": few, "many.csv": MORE, "t.csv": MORE.replace("plot", "cast")}.items():
+        runs.write(tmp_path / name, content)
+    runs.write(tmp_path / "broken/config.json", "{")
+    words, message = BAD_INPUT[what]
+    assert cli.main(runs.words(tmp_path / "out", *words)) == 2
+    said, error = capsys.readouterr()
+    assert message in error
+    assert error.startswith("prompt-lab: ")
+    assert "Traceback" not in error
+    assert not said
+    assert not list((tmp_path / "out").rglob("*.json*"))
 
 
 # ------------------------------------------------------------------------------------------------- optimization

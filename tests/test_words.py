@@ -12,7 +12,7 @@ from torch import Tensor
 from prompt_lab.answers.words import Words
 from prompt_lab.backbones.backbone import Backbone
 from prompt_lab.backbones.copying import CopyingModel
-from prompt_lab.backbones.reader import CausalReader, MaskedReader
+from prompt_lab.backbones.kinds import CausalReader, MaskedReader
 from prompt_lab.batch import Encoded, Example
 from prompt_lab.data.encoding import Encoder, collate
 from prompt_lab.errors import LabError

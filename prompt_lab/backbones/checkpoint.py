@@ -9,7 +9,8 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from prompt_lab.backbones.reader import CausalReader, Kind, MaskedReader, Reader, Seq2SeqReader
+from prompt_lab.backbones.kinds import CausalReader, MaskedReader, Seq2SeqReader
+from prompt_lab.backbones.reader import Kind, Reader
 from prompt_lab.errors import LabError
 from prompt_lab.hub import go_offline_if_unreachable
 

@@ -13,13 +13,19 @@ FILE = "delta.safetensors"
 
 
 def save(path: Path, module: Paradigm) -> None:
-    """Store the parameters that moved, with the backbone's name and revision."""
+    """Store the parameters that moved, with the backbone's name and revision.
+
+    Raises:
+        LabError: the folder cannot be written to, or the disk is full.
+    """
     state = {name: value.cpu().contiguous().clone() for name, value in module.moved_state().items()}
     reader = module.backbone.reader
+    made_for = {"backbone": reader.name, "revision": reader.revision, "paradigm": type(module).__name__}
     with atomic(path) as temporary:
-        save_file(
-            state, temporary, {"backbone": reader.name, "revision": reader.revision, "paradigm": type(module).__name__}
-        )
+        try:
+            save_file(state, temporary, made_for)
+        except SafetensorError as error:  # its own word for a full disk
+            raise OSError(str(error)) from error
 
 
 def load(path: Path, module: Paradigm) -> None:

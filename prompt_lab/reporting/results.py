@@ -85,6 +85,7 @@ class Results:
         """Scores to every logger; to W&B also cost, budget and a table of the predictions."""
         for logger in loggers:
             logger.log_metrics(record["scores"])
+            logger.save()
         columns = [*self.data.task.fields, "label", "predicted", "probability"]
         examples, labels = self.data.sealed_test(), self.data.task.labels
         rows = [

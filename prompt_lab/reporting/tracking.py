@@ -3,6 +3,7 @@
 import os
 import warnings
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, Literal
 
@@ -146,7 +147,16 @@ class Tracker(Logger):
             action()
         except Exception as error:
             _warn(error)
-            self._inner = None
+            self._close()
+
+    def _close(self) -> None:
+        """End a run that failed, so that the next logger does not go on with it."""
+        opened, self._inner = self._inner is not None, None
+        with suppress(Exception):
+            import wandb
+
+            if opened and wandb.run is not None:
+                wandb.finish(exit_code=1)
 
 
 def _warn(error: Exception, consequence: str = "ends here") -> None:
