@@ -14,7 +14,7 @@ from own_paradigms import Raises
 
 from prompt_lab import cli, suite
 from prompt_lab.backbones import load, tiny
-from prompt_lab.data.few_shot import read
+from prompt_lab.data.reading import read
 from prompt_lab.errors import LabError
 from prompt_lab.testing.subject import FLIPPED, TOY
 

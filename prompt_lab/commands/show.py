@@ -10,7 +10,7 @@ from prompt_lab.answers.words import Words
 from prompt_lab.backbones.load import load_reader
 from prompt_lab.batch import Example
 from prompt_lab.data.encoding import Encoder
-from prompt_lab.data.few_shot import read
+from prompt_lab.data.reading import read
 from prompt_lab.tasks import load_task
 from prompt_lab.tasks.files import Files
 from prompt_lab.templates import resolve

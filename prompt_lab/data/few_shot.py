@@ -3,7 +3,7 @@
 import hashlib
 from collections import OrderedDict
 from collections.abc import Iterator, Sequence
-from functools import lru_cache, partial
+from functools import partial
 from typing import Any
 
 import lightning.pytorch as pl
@@ -11,11 +11,11 @@ import torch
 from torch.utils.data import DataLoader, Dataset
 
 from prompt_lab.batch import Example
-from prompt_lab.data.cleaning import clean
 from prompt_lab.data.encoding import EncodedExample, Encoder, collate
+from prompt_lab.data.reading import read
 from prompt_lab.data.sampling import Draw, K, ValidationSize, draw, fingerprint
 from prompt_lab.errors import LabError
-from prompt_lab.tasks import Split, Task, load_task
+from prompt_lab.tasks import Task, load_task
 from prompt_lab.tasks.files import Files
 
 _KEPT = 8
@@ -202,18 +202,6 @@ class ShuffledBatches:
             batch = order[start : start + self._batch_size]
             batch += [batch[i % len(batch)] for i in range(-len(batch) % self._world)]
             yield batch[self._rank :: self._world]
-
-
-@lru_cache(maxsize=16)
-def read(task: str, files: Files | None) -> tuple[dict[Split, list[Example]], dict[str, int]]:
-    """A task's texts, cleaned, and what cleaning removed; read once.
-
-    Raises:
-        LabError: the source cannot be had, or a row is unusable.
-    """
-    loaded = load_task(task)
-    source = files or loaded.source
-    return clean(source.read(loaded), strict=files is not None, allow_overlap=bool(files and files.allow_overlap))
 
 
 _ENCODED: OrderedDict[Any, list[EncodedExample]] = OrderedDict()
