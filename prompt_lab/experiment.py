@@ -1,23 +1,20 @@
-"""One experiment, end to end: stages, fit, test, record."""
+"""One experiment: a paradigm, its data, a backbone and their settings, checked before anything heavy is loaded."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import lightning.pytorch as pl
 
-from prompt_lab.backbones.load import checkpoint, load_backbone
+from prompt_lab.backbones.load import checkpoint
 from prompt_lab.callbacks import Selection
 from prompt_lab.data.few_shot import FewShotData
 from prompt_lab.errors import LabError
 from prompt_lab.paradigms import Paradigm
-from prompt_lab.progress import Bars
 from prompt_lab.reporting import files
-from prompt_lab.reporting.cost import Meter
 from prompt_lab.reporting.tracking import WandbMode
-from prompt_lab.running import Running, make_trainer, quiet
+from prompt_lab.trainer import make_trainer
 
 
 @dataclass
@@ -90,33 +87,15 @@ class Experiment:
         files.check_writable(Path(self.run.out))
         self.data.order_seed = self.data.seed if self.run.order_seed is None else self.run.order_seed
         _ = self.data.drawn, self.data.sealed_test()
-        pl.seed_everything(self._init_seed, verbose=False)
+        pl.seed_everything(self.init_seed, verbose=False)
         reader = checkpoint(self.run.backbone).reader
         self.paradigm.prepare(self.data.task, reader)
         # one example shows whether the pattern leaves room for the text
         self.paradigm.encoder(self.data.max_length).encode(self.data.sealed_test()[:1])
 
-    def execute(self, bars: Bars) -> dict[str, Any]:
-        """Run all of it and write the record, its predictions and its examples.
-
-        Returns:
-            The record.
-
-        Raises:
-            LabError: the settings cannot be used.
-        """
-        started = datetime.now(UTC)
-        meter = Meter()
-        with meter.phase("prepare"), quiet():
-            self.check()
-        with meter.phase("load"):
-            backbone = load_backbone(self.run.backbone).fresh()
-        pl.seed_everything(self._init_seed, verbose=False)
-        self.paradigm.build(backbone)
-        return Running(self, meter, bars, started).record()
-
     @property
-    def _init_seed(self) -> int:
+    def init_seed(self) -> int:
+        """What seeds new parameters and dropout."""
         return self.data.seed if self.run.init_seed is None else self.run.init_seed
 
     def identity(self) -> dict[str, Any]:
@@ -129,7 +108,7 @@ class Experiment:
             "backbone_revision": self.paradigm.backbone.reader.revision,
             "k": self.data.k,
             "split_seed": self.data.seed,
-            "init_seed": self._init_seed,
+            "init_seed": self.init_seed,
             "order_seed": self.data.order_seed,
             "selection": self.run.select,
             "template": str(self.paradigm.template),

@@ -1,40 +1,45 @@
-"""An experiment whose parts are built, from its first fit to its record."""
+"""Runs an experiment, from its first fit to its record."""
 
-import logging
 import signal
-import warnings
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
-from datetime import datetime
-from typing import TYPE_CHECKING, Any
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from typing import Any
 
 import lightning.pytorch as pl
 import torch
-from lightning.fabric.utilities.exceptions import MisconfigurationException
 from torch import Tensor
 
+from prompt_lab.backbones.load import load_backbone
 from prompt_lab.batch import Example
 from prompt_lab.callbacks import BestValidation, ProgressCallback
 from prompt_lab.errors import LabError
+from prompt_lab.experiment import Experiment
 from prompt_lab.paradigms import Paradigm
 from prompt_lab.progress import Bars
 from prompt_lab.reporting.cost import Meter
 from prompt_lab.reporting.results import Results
 from prompt_lab.reporting.tracking import Tracker, loggers
+from prompt_lab.trainer import make_trainer, quiet
 
-if TYPE_CHECKING:
-    from prompt_lab.experiment import Experiment
 
-OWNED = (
-    "enable_checkpointing",
-    "enable_progress_bar",
-    "enable_model_summary",
-    "use_distributed_sampler",
-    "default_root_dir",
-    "logger",
-    "callbacks",
-)
-"""Arguments of the trainer that an experiment sets itself; further callbacks may be given."""
+def execute(experiment: Experiment, bars: Bars) -> dict[str, Any]:
+    """Run all of an experiment, and write its record, predictions and examples.
+
+    Returns:
+        The record.
+
+    Raises:
+        LabError: its settings cannot be used.
+    """
+    started = datetime.now(UTC)
+    meter = Meter()
+    with meter.phase("prepare"), quiet():
+        experiment.check()
+    with meter.phase("load"):
+        backbone = load_backbone(experiment.run.backbone).fresh()
+    pl.seed_everything(experiment.init_seed, verbose=False)
+    experiment.paradigm.build(backbone)
+    return Running(experiment, meter, bars, started).record()
 
 
 class Running:
@@ -47,7 +52,7 @@ class Running:
         started: when it began.
     """
 
-    def __init__(self, experiment: "Experiment", meter: Meter, bars: Bars, started: datetime) -> None:
+    def __init__(self, experiment: Experiment, meter: Meter, bars: Bars, started: datetime) -> None:
         self.experiment, self.meter, self.bars, self.started = experiment, meter, bars, started
         self.data = experiment.data
         self.identity = experiment.identity()
@@ -131,43 +136,3 @@ class Running:
         for index_B, logp_BC in parts:
             logp_NC[index_B] = logp_BC
         return logp_NC
-
-
-def make_trainer(given: Mapping[str, Any], **ours: Any) -> pl.Trainer:
-    """Lightning's trainer, without the parts that an experiment has its own of.
-
-    Raises:
-        LabError: the trainer refuses an argument, or would never stop.
-    """
-    try:
-        trainer = pl.Trainer(
-            **{name: value for name, value in given.items() if name not in OWNED},
-            enable_checkpointing=False,
-            enable_progress_bar=False,
-            enable_model_summary=False,
-            use_distributed_sampler=False,
-            **ours,
-        )
-    except (MisconfigurationException, ValueError, TypeError) as error:
-        raise LabError(f"the settings of the trainer cannot be used: {error}") from error
-    if trainer.max_steps == trainer.max_epochs == -1:
-        raise LabError("training would never end: set trainer.max_steps or trainer.max_epochs")
-    return trainer
-
-
-@contextmanager
-def quiet() -> Iterator[None]:
-    """Without Lightning's notes on devices, workers and intervals: they are known here, and hide what matters."""
-    names = ("lightning.pytorch", "lightning.fabric", "lightning.pytorch.utilities.rank_zero")
-    loud = [logging.getLogger(name) for name in names]
-    levels = [logger.level for logger in loud]
-    for logger in loud:
-        logger.setLevel(logging.ERROR)
-    try:
-        with warnings.catch_warnings():
-            warnings.filterwarnings("ignore", module="lightning")
-            warnings.filterwarnings("ignore", message=".*does not have many workers.*")
-            yield
-    finally:
-        for logger, level in zip(loud, levels, strict=True):
-            logger.setLevel(level)

@@ -19,8 +19,8 @@ from prompt_lab.errors import LabError
 from prompt_lab.experiment import Experiment, Run
 from prompt_lab.paradigms import Paradigm
 from prompt_lab.refusals import refusal
-from prompt_lab.running import OWNED
 from prompt_lab.tasks import load_task
+from prompt_lab.trainer import OWNED
 from prompt_lab.trees import identity
 
 

@@ -1,5 +1,6 @@
 """A grid of runs (paradigm x task x backbone x K x seed): expand it, skip what is finished, run the rest in one process."""
 
+import gc
 import traceback
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -174,12 +175,14 @@ def _attempt(cell: Cell, bars: "Bars", outcome: Outcome, *, wait: bool) -> bool:
 
 def _execute(cell: Cell, bars: "Bars", outcome: Outcome) -> None:
     from prompt_lab import settings
+    from prompt_lab.running import execute
 
     with _recorded_failure(cell, bars, outcome):
-        record = settings.parse_tree(cell.tree).experiment().execute(bars)
+        record = execute(settings.parse_tree(cell.tree).experiment(), bars)
         outcome.ran += 1
         score = record["scores"][record["metric"]]
         bars.say(f"{cell.title}: {record['metric']} {score:.3f} in {record['cost']['seconds']['total']:.1f} s")
+    gc.collect()  # modules and trainers refer to each other: without this, a dozen models pile up before Python looks
 
 
 @contextmanager

@@ -14,6 +14,7 @@ import yaml
 from prompt_lab import settings
 from prompt_lab.experiment import Experiment, Run
 from prompt_lab.progress import Bars
+from prompt_lab.running import execute
 from prompt_lab.testing.subject import TOY
 from prompt_lab.trees import merged
 
@@ -38,7 +39,7 @@ def experiment(out: Path, *changes: Mapping[str, Any]) -> Experiment:
 
 def record(out: Path, *changes: Mapping[str, Any]) -> dict[str, Any]:
     """A run's record."""
-    return experiment(out, *changes).execute(Bars())
+    return execute(experiment(out, *changes), Bars())
 
 
 def of(module: Any, data: Any, out: Path, **trainer: Any) -> Experiment:

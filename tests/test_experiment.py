@@ -26,6 +26,7 @@ from prompt_lab.paradigms.fine_tuning import FineTuning
 from prompt_lab.paradigms.pattern_tuning import PatternTuning
 from prompt_lab.progress import Bars
 from prompt_lab.reporting import delta, scores
+from prompt_lab.running import execute
 from prompt_lab.tasks import load_task
 from prompt_lab.testing.subject import TOY, Subject
 from prompt_lab.tuning.frozen import Frozen
@@ -42,7 +43,7 @@ class Done:
 
 
 def done(experiment: Experiment) -> Done:
-    return Done(experiment, experiment.execute(Bars()), experiment.folder)
+    return Done(experiment, execute(experiment, Bars()), experiment.folder)
 
 
 def data(**changes: Any) -> FewShotData:
@@ -186,7 +187,7 @@ def test_identity_holds_what_changes_results(tmp_path: Path, change: dict[str, A
 
 def watched(out: Path, split: int = 13, **seeds: int) -> tuple[Watched, dict[str, Any]]:
     module = Watched()
-    return module, runs.of(module, data(k=4, seed=split), out, run=seeds).execute(Bars())
+    return module, execute(runs.of(module, data(k=4, seed=split), out, run=seeds), Bars())
 
 
 def test_seeds_are_independent(tmp_path: Path) -> None:
@@ -263,7 +264,7 @@ def test_cost_counts_parameters(tmp_path: Path, tuning: type) -> None:
 
 
 def test_a_linear_probe_trains_its_head_alone(tmp_path: Path) -> None:
-    cost = runs.of(FineTuning(tuning=Frozen()), data(), tmp_path).execute(Bars())["cost"]
+    cost = execute(runs.of(FineTuning(tuning=Frozen()), data(), tmp_path), Bars())["cost"]
     assert cost["trained_parameters"] == 32 * 2 + 2
 
 
@@ -285,7 +286,7 @@ def test_k_0_without_training(tmp_path: Path) -> None:
 def worsens(out: Path, select: str) -> tuple[Watched, dict[str, Any]]:
     """Eight epochs; at the last step but one the head is turned into its opposite."""
     module = Watched(turns=31, learning_rate=1e-3)
-    record = runs.of(module, data(k=8, batch_size=4), out, max_steps=32, run={"select": select}).execute(Bars())
+    record = execute(runs.of(module, data(k=8, batch_size=4), out, max_steps=32, run={"select": select}), Bars())
     assert max(module.accuracies) > module.accuracies[-1], "the fit must get worse, or this shows nothing"
     return module, record
 
@@ -313,7 +314,7 @@ def test_fixed_takes_the_last_state(tmp_path: Path) -> None:
 def test_dev_k_does_not_choose_before_training(tmp_path: Path) -> None:
     module = Watched(turns=1, learning_rate=0.0)
     run = {"select": "dev_k", "init_seed": 6}
-    runs.of(module, data(k=8), tmp_path, max_steps=16, num_sanity_val_steps=2, run=run).execute(Bars())
+    execute(runs.of(module, data(k=8), tmp_path, max_steps=16, num_sanity_val_steps=2, run=run), Bars())
     assert module.accuracies[0] > max(module.accuracies[1:]), "Lightning's sanity check saw the best state"
     assert same(module.moved_state(), module.states[1])
 
@@ -371,7 +372,7 @@ BAD_INPUT = {
 def test_bad_input_is_refused_before_weights_are_loaded(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], what: str
 ) -> None:
-    monkeypatch.setattr("prompt_lab.experiment.load_backbone", lambda *_: pytest.fail("a model was loaded"))
+    monkeypatch.setattr("prompt_lab.running.load_backbone", lambda *_: pytest.fail("a model was loaded"))
     monkeypatch.chdir(tmp_path)
     few = "\n".join(TEXTS.split("\n")[:5])
     for name, content in {"few.csv": few, "many.csv": MORE, "t.csv": MORE.replace("plot", "cast")}.items():
@@ -406,7 +407,7 @@ def test_warm_up_ends_within_training(monkeypatch: pytest.MonkeyPatch, total: in
 def test_the_heads_learning_rate_is_its_own(tmp_path: Path) -> None:
     module = Watched()
     module.answer = Head(learning_rate=0.5)
-    runs.of(module, data(), tmp_path).execute(Bars())
+    execute(runs.of(module, data(), tmp_path), Bars())
     of_head = {id(p) for p in module.answer.parameters()}
     seen: list[int] = []
     for group in module.groups:

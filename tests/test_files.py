@@ -122,7 +122,7 @@ def test_delta_on_a_full_disk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
 def test_folder_is_tried_before_anything_is_loaded(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], command: str
 ) -> None:
-    monkeypatch.setattr("prompt_lab.experiment.load_backbone", lambda *_: pytest.fail("a model was loaded"))
+    monkeypatch.setattr("prompt_lab.running.load_backbone", lambda *_: pytest.fail("a model was loaded"))
     (tmp_path / "file").write_text("in the way")
     out = tmp_path / "file" / "runs"
     words = runs.words(out) if command == "fit" else ["compare", str(runs.suite(tmp_path)), "--out", str(out)]

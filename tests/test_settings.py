@@ -12,8 +12,8 @@ from prompt_lab import cli, settings
 from prompt_lab.answers.head import Head
 from prompt_lab.backbones.checkpoint import Checkpoint
 from prompt_lab.errors import LabError
-from prompt_lab.running import OWNED
 from prompt_lab.testing.subject import TOY
+from prompt_lab.trainer import OWNED
 
 OWN = '''
 from prompt_lab.paradigms.pattern_tuning import PatternTuning
@@ -38,7 +38,7 @@ def nothing_loads(monkeypatch: pytest.MonkeyPatch) -> None:
     def loaded(*_: Any, **__: Any) -> Any:
         raise AssertionError("something was loaded")
 
-    monkeypatch.setattr("prompt_lab.experiment.load_backbone", loaded)
+    monkeypatch.setattr("prompt_lab.running.load_backbone", loaded)
     monkeypatch.setattr("prompt_lab.data.few_shot.read", loaded)
     monkeypatch.setattr(Checkpoint, "reader", property(loaded))
 

@@ -11,6 +11,7 @@ Three things are timed in turn, again and again, in one process, with the backbo
 """
 
 import argparse
+import gc
 import json
 import statistics
 import tempfile
@@ -29,7 +30,8 @@ from prompt_lab.data.few_shot import FewShotData, ShuffledBatches, encoded
 from prompt_lab.experiment import Experiment, Run
 from prompt_lab.paradigms.pattern_tuning import PatternTuning
 from prompt_lab.progress import Bars
-from prompt_lab.reporting.cost import Meter
+from prompt_lab.reporting.cost import Meter, peak_memory
+from prompt_lab.running import execute
 
 TASK, SEED, MAX_LENGTH, BACKBONE = "rotten_tomatoes", 13, 128, "minilm-mlm"
 
@@ -44,7 +46,7 @@ def ours(steps: int) -> None:
     trainer = {"max_steps": steps, "log_every_n_steps": 1, "num_sanity_val_steps": 0, "gradient_clip_val": 1.0}
     with tempfile.TemporaryDirectory() as out:
         run = Run(backbone=BACKBONE, out=out, wandb="offline", save_model=False)
-        Experiment(PatternTuning(), data(), run, trainer | {"check_val_every_n_epoch": 5}).execute(Bars())
+        execute(Experiment(PatternTuning(), data(), run, trainer | {"check_val_every_n_epoch": 5}), Bars())
 
 
 def bare(steps: int) -> None:
@@ -109,10 +111,12 @@ def main() -> None:
         way(2)  # loads, tokenises and warms up
     for repeat in range(options.repeats):
         for name, way in ways.items():
-            meter, start = Meter(), time.perf_counter()
+            gc.collect()
+            Meter()  # begins a new peak of memory
+            start = time.perf_counter()
             way(options.steps)
             seconds[name].append(time.perf_counter() - start)
-            memory[name] = max(memory[name], meter.cost(torch.nn.Module(), 0)["peak_memory_bytes"])
+            memory[name] = max(memory[name], peak_memory())
         print(
             f"repeat {repeat + 1}: " + ", ".join(f"{name} {times[-1]:.1f} s" for name, times in seconds.items()),
             flush=True,

@@ -8,6 +8,7 @@ from lightning.pytorch.utilities import rank_zero_only
 from prompt_lab import settings
 from prompt_lab.progress import Bars
 from prompt_lab.reporting import files
+from prompt_lab.running import execute
 
 PRINTING = ("--help", "-h", "--print_config", "--model.help", "--data.help", "--trainer.help")
 
@@ -23,7 +24,7 @@ def main(words: Sequence[str]) -> int:
         print(f"finished before: {experiment.folder / files.RECORD}", file=sys.stderr)
     else:
         with Bars() as bars:
-            record = experiment.execute(bars)
+            record = execute(experiment, bars)
     if rank_zero_only.rank:  # type: ignore[attr-defined]  # one of several processes of this run, and not the first
         return 0
     for name, value in record["scores"].items():

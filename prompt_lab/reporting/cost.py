@@ -62,7 +62,7 @@ class Meter(pl.Callback):
 
     def gather(self, trainer: pl.Trainer) -> None:
         """Add up what all devices counted, and take the highest peak of memory among them."""
-        self.peak = _peak()
+        self.peak = peak_memory()
         if trainer.world_size == 1:
             return
         mine: tuple[Any, ...] = (self.calls, self.tokens, self.peak)
@@ -110,7 +110,7 @@ def _reset_peak() -> None:
             return  # the peak is then that of the whole process, an upper bound
 
 
-def _peak() -> int:
+def peak_memory() -> int:
     """Bytes: of the GPU's allocations where there is one, else of this process."""
     if torch.cuda.is_available():
         return torch.cuda.max_memory_allocated()

@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import torch
 from lightning.pytorch.loggers import Logger
@@ -11,14 +11,13 @@ from torch import Tensor
 
 from prompt_lab.batch import Example
 from prompt_lab.data.few_shot import FewShotData
+from prompt_lab.experiment import Experiment
 from prompt_lab.paradigms import Paradigm
+from prompt_lab.paradigms.base import LOG_KEYS
 from prompt_lab.reporting import delta, files, scores
 from prompt_lab.reporting.cost import Meter
 from prompt_lab.reporting.environment import environment
 from prompt_lab.reporting.tracking import Tracker
-
-if TYPE_CHECKING:
-    from prompt_lab.experiment import Experiment
 
 PREDICTIONS, EXAMPLES = "predictions.jsonl", "examples.jsonl"
 
@@ -40,7 +39,7 @@ class Results:
     validation_logp: Tensor
 
     def record(
-        self, identity: Mapping[str, Any], experiment: "Experiment", meter: Meter, started: datetime
+        self, identity: Mapping[str, Any], experiment: Experiment, meter: Meter, started: datetime
     ) -> dict[str, Any]:
         """Everything that is known of the run, as one JSON object."""
         task, label_N = self.data.task, _labels(self.data.sealed_test())
@@ -71,7 +70,7 @@ class Results:
             "config": dict(experiment.config),
         }
 
-    def store(self, record: Mapping[str, Any], experiment: "Experiment") -> None:
+    def store(self, record: Mapping[str, Any], experiment: Experiment) -> None:
         """Write it all. The record goes last: where it stands, everything else is there too."""
         folder = experiment.folder
         files.write_lines(folder / PREDICTIONS, self._predictions())
@@ -82,9 +81,9 @@ class Results:
         (folder / files.FAILURE).unlink(missing_ok=True)
 
     def log(self, record: Mapping[str, Any], loggers: Iterable[Logger], trackers: Iterable[Tracker]) -> None:
-        """Scores to every logger; to W&B also cost, budget and a table of the predictions."""
+        """Scores to every logger, but for those that have a curve; to W&B also cost, budget and a table of the predictions."""
         for logger in loggers:
-            logger.log_metrics(record["scores"])
+            logger.log_metrics({key: value for key, value in record["scores"].items() if key not in LOG_KEYS})
             logger.save()
         columns = [*self.data.task.fields, "label", "predicted", "probability"]
         examples, labels = self.data.sealed_test(), self.data.task.labels

@@ -17,6 +17,7 @@ from prompt_lab.data.few_shot import FewShotData
 from prompt_lab.experiment import Experiment, Run
 from prompt_lab.paradigms import Paradigm
 from prompt_lab.progress import Bars
+from prompt_lab.running import execute
 from prompt_lab.tasks import load_task
 
 TOY = str(Path(__file__).with_name("toy.py"))
@@ -74,7 +75,7 @@ class Subject:
         with tempfile.TemporaryDirectory() as folder:
             run = Run(backbone=self.backbone, out=folder, wandb="disabled")
             experiment = Experiment(module, data, run, arguments | trainer)
-            record = experiment.execute(Bars())
+            record = execute(experiment, Bars())
             metrics = (
                 (experiment.folder / "metrics.csv").read_text() if (experiment.folder / "metrics.csv").exists() else ""
             )

@@ -7,6 +7,7 @@ import pytest
 from prompt_lab import discovery, settings, suite, trees
 from prompt_lab.errors import LabError
 from prompt_lab.progress import Bars
+from prompt_lab.running import execute
 from prompt_lab.testing.subject import TOY
 
 EXPERIMENTS = Path(__file__).parents[2] / "experiments"
@@ -32,7 +33,7 @@ def test_no_file_is_lost() -> None:
 def test_paradigm_file_runs(path: Path, tmp_path: Path) -> None:
     own = trees.read_yaml(path)
     tree = trees.merged(trees.read_yaml(EXPERIMENTS / "base.yaml"), FAST, {"out": str(tmp_path), "data": {"k": 2}}, own)
-    record = settings.parse_tree(tree).experiment().execute(Bars())
+    record = execute(settings.parse_tree(tree).experiment(), Bars())
     assert record["scores"]["test/acc"] > 0
     assert record["settings"]["model"]["class_path"].endswith(tree["model"]["class_path"])
 
