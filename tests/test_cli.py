@@ -248,3 +248,8 @@ def test_wrong_command_is_refused(capsys: pytest.CaptureFixture[str], words: lis
     said, error = capsys.readouterr()
     assert not said
     assert "usage: prompt-lab" in error
+
+
+def test_check_survives_a_paradigm_that_breaks(capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli.main(["check", "own_paradigms.Raises"]) == 1
+    assert "FAILED: " in capsys.readouterr().out

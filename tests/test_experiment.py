@@ -437,11 +437,14 @@ def test_callbacks_of_the_users_own_are_called(tmp_path: Path, given: Any) -> No
     assert "lr-AdamW" in (run.folder / "metrics.csv").read_text().split("\n")[0]
 
 
-def test_two_devices_give_what_one_gives(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("model", "answer"), [("PatternTuning", ("Words",)), ("FineTuning", ("Head", "--model.answer.dropout", "0"))]
+)
+def test_two_devices_give_what_one_gives(tmp_path: Path, model: str, answer: tuple[str, ...]) -> None:
     """The real command line, which Lightning starts once more for the second device."""
     more = ("--data.k", "3", "--data.batch_size", "4", "--trainer.max_steps", "6", "--model.tuning", "Full")
-    more += ("--model.tuning.dropout", "false", "--model.tuning.learning_rate", "1e-3")
-    command = [sys.executable, "-m", "prompt_lab.cli", *runs.words(tmp_path / "two", *more)]
+    more += ("--model.tuning.dropout", "false", "--model.tuning.learning_rate", "1e-3", "--model.answer", *answer)
+    command = [sys.executable, "-m", "prompt_lab.cli", *runs.words(tmp_path / "two", *more, model=model)]
     command += ["--trainer.devices", "2", "--trainer.strategy", "ddp"]
     ran = subprocess.run(command, capture_output=True, text=True, timeout=300, stdin=subprocess.DEVNULL)
     assert ran.returncode == 0, ran.stderr

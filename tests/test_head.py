@@ -11,7 +11,9 @@ from prompt_lab.answers.head import Head
 from prompt_lab.batch import Encoded, Example
 from prompt_lab.data.encoding import Encoder, collate
 from prompt_lab.errors import LabError
+from prompt_lab.paradigms.fine_tuning import FineTuning
 from prompt_lab.templates import Template
+from prompt_lab.testing.subject import Subject
 
 TEXTS = ["the film", "All in all a good movie"]
 TASK = task("no", "maybe", "yes")
@@ -76,3 +78,13 @@ def test_refused() -> None:
         built("bert", "{text_a}", pool="mask")
     with pytest.raises(LabError, match="Head cannot read at the mask of a seq2seq model"):
         built("t5", "{text_a} {mask}", pool="mask")
+
+
+def test_what_the_head_does_not_read_is_not_trained() -> None:
+    """An unused language-model head gets no gradient: it is neither trained nor stored; shared embeddings are."""
+    for name in ("tiny-masked", "tiny-seq2seq"):
+        module = Subject(FineTuning, name).built()
+        batch = Subject(FineTuning, name).batch(module, Subject(FineTuning, name).examples())
+        module(batch).sum().backward()
+        assert {n for n, p in module.named_parameters() if p.grad is not None} == set(module.moved_state())
+        assert any("embed" in n or "shared" in n for n in module.moved_state())

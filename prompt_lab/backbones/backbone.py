@@ -1,7 +1,7 @@
 """One interface over masked, causal and seq2seq models: hidden states, and logits at the answer slots alone."""
 
 import copy
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any, Self
 
@@ -48,6 +48,16 @@ class Backbone(nn.Module):
                 "classification head such as fine_tuning."
             )
 
+    def freeze_head(self) -> None:
+        """Freeze all that ``hidden`` does not run: a language-model head that no answer reads, a decoder beside its encoder.
+
+        Word embeddings that the head shares keep moving.
+        """
+        read = {id(p) for p in self._body().parameters()}
+        for parameter in self.model.parameters():
+            if id(parameter) not in read:
+                parameter.requires_grad_(False)
+
     def hidden(self, batch: Encoded) -> Tensor:
         """Hidden states of the last layer, without the language-model head: [B*G, T, D]. For seq2seq models, the encoder's."""
         return self._body()(**self._inputs(batch)).last_hidden_state
@@ -87,7 +97,7 @@ class Backbone(nn.Module):
     def _decoder_inputs(self, batch: Encoded) -> dict[str, Any]:
         return {}
 
-    def _body(self) -> Callable[..., Any]:
+    def _body(self) -> nn.Module:
         """The module that ``hidden`` runs."""
         return self.model.base_model
 
@@ -136,7 +146,7 @@ class Seq2SeqBackbone(Backbone):
     def _decoder_inputs(self, batch: Encoded) -> dict[str, Any]:
         return {"decoder_input_ids": batch.decoder_input_ids, "use_cache": False}
 
-    def _body(self) -> Callable[..., Any]:
+    def _body(self) -> nn.Module:
         return self.model.get_encoder()
 
     def _last_body(self) -> nn.Module:

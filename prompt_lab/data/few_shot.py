@@ -131,6 +131,12 @@ class FewShotData(pl.LightningDataModule):
 
     def train_dataloader(self) -> DataLoader[Any]:
         """Batches in a new order every epoch; the orders follow from ``order_seed`` alone."""
+        devices = self._rank_and_world()[1]
+        if self.batch_size % devices:
+            raise LabError(
+                f"data.batch_size is {self.batch_size}, over all devices together, which {devices} devices cannot share evenly. "
+                "Choose a multiple of their number."
+            )
         rows = encoded(self._encoder(), self.drawn.train)
         sampler = ShuffledBatches(len(rows), self.batch_size, self.order_seed, self._rank_and_world())
         return self._loader(Rows(rows), self._encoder(), sampler)

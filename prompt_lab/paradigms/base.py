@@ -88,6 +88,8 @@ class Paradigm(pl.LightningModule):
         if self.answer.needs_head:
             backbone.require_head()
         self.tuning.apply(backbone)
+        if not self.answer.needs_head:
+            backbone.freeze_head()  # what is not read gets no gradient; it must not count as trained, nor be stored
         self.backbone = backbone
         return self
 

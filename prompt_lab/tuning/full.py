@@ -5,7 +5,7 @@ from prompt_lab.tuning.base import Tuning
 
 
 class Full(Tuning):
-    """All parameters (Devlin et al. 2019, section 3.2). The pooler and other parts no answer reads stay untouched."""
+    """All parameters (Devlin et al. 2019, section 3.2). Parts that no answer reads, such as an unused head, stay out."""
 
     moves_backbone = True
 
