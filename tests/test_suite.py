@@ -12,7 +12,7 @@ import pytest
 import runs
 from own_paradigms import Raises
 
-from prompt_lab import cli, suite
+from prompt_lab import cli, grid
 from prompt_lab.backbones import load, tiny
 from prompt_lab.data.reading import read
 from prompt_lab.errors import LabError
@@ -21,7 +21,7 @@ from prompt_lab.testing.subject import FLIPPED, TOY
 
 def cells(path: Path, out: Path | str = "out") -> dict[str, dict[str, Any]]:
     """The settings of each cell by its title."""
-    return {c.title: c.tree for c in suite.expand(path, str(out))}
+    return {c.title: c.tree for c in grid.expand(path, str(out))}
 
 
 def compare(path: Path, out: Path) -> int:
@@ -138,7 +138,7 @@ def test_ready_made_split_files_are_drawn_as_they_are(tmp_path: Path) -> None:
 )
 def test_malformed_suite_is_refused(tmp_path: Path, keys: dict[str, Any], message: str) -> None:
     with pytest.raises(LabError, match=message):
-        suite.expand(runs.suite(tmp_path, **keys), "out")
+        grid.expand(runs.suite(tmp_path, **keys), "out")
 
 
 def test_a_grid_with_an_impossible_cell_is_refused_before_the_first_run(
@@ -208,7 +208,7 @@ def test_a_default_that_is_written_out_stays_finished(tmp_path: Path, capsys: py
 
 def test_fit_and_compare_know_each_others_runs(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     path = runs.suite(tmp_path)
-    (cell,) = suite.expand(path, str(tmp_path / "out"))
+    (cell,) = grid.expand(path, str(tmp_path / "out"))
     config = runs.write(tmp_path / "config.yaml", cell.tree)
     assert cli.main(["fit", "--config", str(config)]) == 0
     assert compare(path, tmp_path / "out") == 0

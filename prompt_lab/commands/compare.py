@@ -6,7 +6,7 @@ from typing import Any
 
 from rich.console import Console
 
-from prompt_lab import suite
+from prompt_lab import grid, suite
 from prompt_lab.errors import LabError
 from prompt_lab.progress import Bars
 from prompt_lab.reporting import files, report
@@ -14,7 +14,7 @@ from prompt_lab.reporting import files, report
 
 def main(path: Path, out: str, *, dry_run: bool) -> int:
     """Run a suite and print its table; what is finished is not run again."""
-    cells = suite.expand(path, out)
+    cells = grid.expand(path, out)
     if dry_run:
         for cell in cells:
             print("finished" if cell.finished() else "to do   ", cell.title)

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from prompt_lab import discovery, settings, suite, trees
+from prompt_lab import discovery, grid, settings, trees
 from prompt_lab.errors import LabError
 from prompt_lab.progress import Bars
 from prompt_lab.running import execute
@@ -40,7 +40,7 @@ def test_paradigm_file_runs(path: Path, tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("path", SUITES, ids=lambda p: p.stem)
 def test_suite_file_expands_to_experiments(path: Path, tmp_path: Path) -> None:
-    cells = suite.expand(path, str(tmp_path))
+    cells = grid.expand(path, str(tmp_path))
     assert cells
     assert len({c.folder for c in cells}) == len(cells)
     for cell in cells:
