@@ -13,7 +13,6 @@ from typing import Any
 import pytest
 import torch
 import transformers as hf
-from samples import KIND, backbone, config, tokenizer
 from torch import Tensor
 
 from prompt_lab.backbones.backbone import Backbone, DecoderBackbone, Seq2SeqBackbone
@@ -24,6 +23,8 @@ from prompt_lab.backbones.packaged.copycat import Copycat
 from prompt_lab.backbones.tiny import Tiny
 from prompt_lab.batch import Encoded
 from prompt_lab.errors import LabError
+
+from samples import KIND, backbone, config, tokenizer
 
 V = 60
 BODY = {

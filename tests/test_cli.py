@@ -7,10 +7,11 @@ import sys
 from pathlib import Path
 
 import pytest
-import runs
 
 from prompt_lab import cli, discovery
 from prompt_lab.testing.subject import TOY
+
+import runs
 
 HEAVY = ("torch", "lightning", "transformers", "wandb", "datasets", "matplotlib", "pandas")
 BAD = """

@@ -6,7 +6,6 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from samples import CAUSAL, FAMILIES, MASKED, SEQ2SEQ, config, reader, tokenizer
 
 from prompt_lab.backbones.kinds import CausalReader, MaskedReader
 from prompt_lab.backbones.reader import Plan, Reader, Row
@@ -14,6 +13,8 @@ from prompt_lab.batch import Encoded, Example
 from prompt_lab.data.encoding import EncodedExample, Encoder, collate
 from prompt_lab.errors import LabError
 from prompt_lab.templates import Template
+
+from samples import CAUSAL, FAMILIES, MASKED, SEQ2SEQ, config, reader, tokenizer
 
 PAIR = ("text_a", "text_b")
 SPECIAL = "[MASK] <mask> <extra_id_0> <extra_id_7> </s><s> [SEP][CLS] <|endoftext|> <pad> [PAD] <unk>"
@@ -75,6 +76,7 @@ class TestAsTheTokenizerWritesIt:
     def test_a_byte_pair_mask_leaves_no_space_of_its_own(self) -> None:
         """Pretraining put the mask in the place of "Ġgreat", so no token for the space stood in front of it."""
         import transformers
+
         from samples import ROBERTA, byte_pairs
 
         plain = transformers.RobertaTokenizer(**byte_pairs(ROBERTA))  # its mask does not take the space in

@@ -10,9 +10,7 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
-import runs
 import torch
-from own_paradigms import Watched
 
 from prompt_lab import cli
 from prompt_lab.answers.head import Head
@@ -31,6 +29,9 @@ from prompt_lab.tasks import load_task
 from prompt_lab.testing.subject import TOY, Subject
 from prompt_lab.tuning.frozen import Frozen
 from prompt_lab.tuning.full import Full
+
+import runs
+from own_paradigms import Watched
 
 LABELS = load_task(TOY).labels
 

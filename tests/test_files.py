@@ -9,11 +9,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import runs
 
 from prompt_lab import cli
 from prompt_lab.errors import LabError
 from prompt_lab.reporting import delta, files
+
+import runs
 
 CLEAR = r"cannot write .*: {reason}. Free some space or choose another folder with --out\."
 

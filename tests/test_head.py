@@ -4,7 +4,6 @@ from typing import Any
 
 import pytest
 import torch
-from samples import FAMILIES, backbone, config, reader, task
 from torch import Tensor
 
 from prompt_lab.answers.head import Head
@@ -14,6 +13,8 @@ from prompt_lab.errors import LabError
 from prompt_lab.paradigms.fine_tuning import FineTuning
 from prompt_lab.templates import Template
 from prompt_lab.testing.subject import Subject
+
+from samples import FAMILIES, backbone, config, reader, task
 
 TEXTS = ["the film", "All in all a good movie"]
 TASK = task("no", "maybe", "yes")

@@ -5,7 +5,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import runs
 import yaml
 
 from prompt_lab import cli, settings
@@ -14,6 +13,8 @@ from prompt_lab.backbones.checkpoint import Checkpoint
 from prompt_lab.errors import LabError
 from prompt_lab.testing.subject import TOY
 from prompt_lab.trainer import OWNED
+
+import runs
 
 OWN = '''
 from prompt_lab.paradigms.pattern_tuning import PatternTuning

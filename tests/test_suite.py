@@ -9,14 +9,15 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import runs
-from own_paradigms import Raises
 
 from prompt_lab import cli, grid
 from prompt_lab.backbones import load, tiny
 from prompt_lab.data.reading import read
 from prompt_lab.errors import LabError
 from prompt_lab.testing.subject import FLIPPED, TOY
+
+import runs
+from own_paradigms import Raises
 
 
 def cells(path: Path, out: Path | str = "out") -> dict[str, dict[str, Any]]:

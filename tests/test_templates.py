@@ -5,7 +5,6 @@ from collections.abc import Callable
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from samples import task
 
 from prompt_lab.batch import Example
 from prompt_lab.errors import LabError
@@ -14,6 +13,8 @@ from prompt_lab.tasks.files import Files
 from prompt_lab.templates import Piece, Template, resolve
 from prompt_lab.templates.options import OPTIONS, lower_first, rstrip_punctuation, upper_first
 from prompt_lab.templates.pattern import Literal, SlotNode, parse, write
+
+from samples import task
 
 PAIR = ("text_a", "text_b")
 NAMES = st.from_regex(r"[A-Za-z_][A-Za-z0-9_]{0,5}", fullmatch=True)

@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import runs
 import wandb
 from lightning.pytorch.loggers import WandbLogger
 
@@ -17,6 +16,8 @@ from prompt_lab.paradigms.base import LOG_KEYS
 from prompt_lab.progress import Bars
 from prompt_lab.reporting import tracking
 from prompt_lab.running import execute
+
+import runs
 
 AFFECTED = "W&B logging"
 

@@ -6,7 +6,6 @@ from typing import Any
 import pytest
 import torch
 import transformers
-from samples import CAUSAL, FAMILIES, MASKED, ROBERTA, backbone, byte_pairs, config, reader, task, tokenizer
 from torch import Tensor
 
 from prompt_lab.answers.words import Words
@@ -18,6 +17,8 @@ from prompt_lab.data.encoding import Encoder, collate
 from prompt_lab.errors import LabError
 from prompt_lab.tasks import Task
 from prompt_lab.templates import Template
+
+from samples import CAUSAL, FAMILIES, MASKED, ROBERTA, backbone, byte_pairs, config, reader, task, tokenizer
 
 PATTERN = "{text_a} It was {mask}."
 TEXTS = ["the film", "All in all a good movie", "No"]

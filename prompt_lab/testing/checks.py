@@ -153,7 +153,7 @@ def check_dropout_is_set_on_purpose(subject: Subject) -> None:
     seen: list[bool] = []
 
     class Watched(subject.make().__class__):  # type: ignore[misc]
-        def training_step(self, batch, batch_idx):  # type: ignore[no-untyped-def]  # noqa: ANN
+        def training_step(self, batch, batch_idx):  # type: ignore[no-untyped-def]
             seen.extend(m.training for m in self.backbone.modules() if isinstance(m, torch.nn.Dropout))
             return super().training_step(batch, batch_idx)
 
