@@ -6,10 +6,9 @@ import traceback
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING
 
-from filelock import FileLock, Timeout
+from filelock import Timeout
 
 from prompt_lab.errors import LabError
 from prompt_lab.grid import Cell
@@ -77,7 +76,7 @@ def _check(cells: Sequence[Cell]) -> None:
 
 def _attempt(cell: Cell, bars: "Bars", outcome: Outcome, *, wait: bool) -> bool:
     """Run a cell unless another process does; whether it is done with."""
-    lock = FileLock(_lock_path(cell))
+    lock = files.lock(cell.folder)
     if wait:
         bars.say(f"waiting for {cell.title}, which another process has in hand")
     try:
@@ -123,8 +122,3 @@ def _recorded_failure(cell: Cell, bars: "Bars", outcome: Outcome) -> Iterator[No
             "settings": tree,
         }
         files.write_json(cell.folder / files.FAILURE, failure)
-
-
-def _lock_path(cell: Cell) -> Path:
-    cell.folder.mkdir(parents=True, exist_ok=True)
-    return cell.folder / ".lock"

@@ -14,6 +14,7 @@ from prompt_lab import cli, grid
 from prompt_lab.backbones import load, tiny
 from prompt_lab.data.reading import read
 from prompt_lab.errors import LabError
+from prompt_lab.reporting import files
 from prompt_lab.testing.subject import FLIPPED, TOY
 
 import runs
@@ -214,6 +215,15 @@ def test_fit_and_compare_know_each_others_runs(tmp_path: Path, capsys: pytest.Ca
     assert cli.main(["fit", "--config", str(config)]) == 0
     assert compare(path, tmp_path / "out") == 0
     assert "1 finished before, 0 run now" in capsys.readouterr().out
+
+
+def test_fit_leaves_a_run_to_the_process_that_has_it(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (cell,) = grid.expand(runs.suite(tmp_path), str(tmp_path / "out"))
+    config = runs.write(tmp_path / "config.yaml", cell.tree)
+    with files.lock(cell.folder):
+        assert cli.main(["fit", "--config", str(config)]) == 2
+    assert "another process has" in capsys.readouterr().err
+    assert not (cell.folder / files.RECORD).exists()
 
 
 def test_a_corrupt_record_is_named(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -1,11 +1,15 @@
 """`prompt-lab fit`: one run, any setting of which can be given on the command line."""
 
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
 
+from filelock import Timeout
 from lightning.pytorch.utilities import rank_zero_only
 
 from prompt_lab import settings
+from prompt_lab.errors import LabError
 from prompt_lab.progress import Bars
 from prompt_lab.reporting import files
 from prompt_lab.running import execute
@@ -23,11 +27,32 @@ def main(words: Sequence[str]) -> int:
     if record is not None:
         print(f"finished before: {experiment.folder / files.RECORD}", file=sys.stderr)
     else:
-        with Bars() as bars:
+        files.check_writable(Path(experiment.run.out))
+        with _held(experiment.folder), Bars() as bars:
             record = execute(experiment, bars)
-    if rank_zero_only.rank:  # type: ignore[attr-defined]  # one of several processes of this run, and not the first
+    if not _first():
         return 0
     for name, value in record["scores"].items():
         print(f"{name:<14} {value:.4f}")
     print(experiment.folder / files.RECORD)
     return 0
+
+
+def _first() -> bool:
+    """Whether this is the only process of the run, or the first of several."""
+    return not rank_zero_only.rank  # type: ignore[attr-defined]
+
+
+@contextmanager
+def _held(folder: Path) -> Iterator[None]:
+    """Keep other processes from computing the same run; the first process does so for all of its own."""
+    if not _first():
+        yield
+        return
+    try:
+        with files.lock(folder).acquire(timeout=0):
+            yield
+    except Timeout as error:
+        raise LabError(
+            f"another process has {folder} in hand. Wait for it, or give this run another --name or --out."
+        ) from error

@@ -8,6 +8,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from filelock import FileLock
+
 from prompt_lab.errors import LabError
 from prompt_lab.trees import difference, identity
 
@@ -65,6 +67,12 @@ def check_writable(folder: Path) -> None:
     with atomic(folder / ".writable") as temporary:
         temporary.write_text("x")
     (folder / ".writable").unlink(missing_ok=True)
+
+
+def lock(folder: Path) -> FileLock:
+    """The lock of a run's folder: whoever holds it computes that run. It is gone with its process, however that ends."""
+    folder.mkdir(parents=True, exist_ok=True)
+    return FileLock(folder / ".lock")
 
 
 def read_record(path: Path) -> dict[str, Any]:
