@@ -80,14 +80,15 @@ class Subject:
                 (experiment.folder / "metrics.csv").read_text() if (experiment.folder / "metrics.csv").exists() else ""
             )
             delta = experiment.folder / "delta.safetensors"
-            return Finished(module, record, metrics, delta.read_bytes() if delta.exists() else None)
+            return Finished(module, data.drawn.train, record, metrics, delta.read_bytes() if delta.exists() else None)
 
 
 @dataclass(frozen=True)
 class Finished:
-    """What a run left: the module, its record, its logged metrics as CSV text, and its small checkpoint's bytes."""
+    """What a run left: the module, what it was trained on, its record, its metrics as CSV text, its small checkpoint's bytes."""
 
     module: Paradigm
+    train: tuple[Example, ...]
     record: dict[str, Any]
     metrics: str
     delta: bytes | None
