@@ -54,6 +54,11 @@ def entries(kind: str) -> dict[str, Entry]:
     return {entry.name: entry for entry in _scan(kind)}
 
 
+def classes() -> list[Entry]:
+    """Everything that a setting may name by its class: paradigms, answers, tunings."""
+    return [entry for kind in ("paradigm", "answer", "tuning") for entry in entries(kind).values()]
+
+
 def find(kind: str, name: str) -> Any:
     """The class or constant of that kind and name.
 

@@ -3,11 +3,16 @@
 import itertools
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from prompt_lab.errors import LabError, unknown
 from prompt_lab.reporting import files
 from prompt_lab.trees import Tree, identity, merged, read_yaml
+
+if TYPE_CHECKING:
+    from prompt_lab.settings import Settings
 
 KEYS = ("base", "paradigms", "tasks", "backbones", "k", "seeds", "settings")
 LISTS: dict[str, tuple[type, ...]] = {
@@ -49,10 +54,15 @@ class Cell:
         try:
             return files.finished(self.folder, identity(self.tree)) is not None
         except files.OtherSettings:  # or the same, written otherwise, such as 5e-5, which is text in YAML
-            from prompt_lab import settings
-
-            parsed = settings.parse_tree(self.tree)
+            parsed = self.settings
             return files.finished(self.folder, parsed.identity, parsed.everything) is not None
+
+    @cached_property
+    def settings(self) -> "Settings":
+        """Its settings, parsed once; this imports what a grid of finished cells can do without."""
+        from prompt_lab import settings
+
+        return settings.parse_tree(self.tree)
 
 
 def expand(path: Path, out: str) -> list[Cell]:

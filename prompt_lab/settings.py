@@ -63,9 +63,8 @@ class Settings:
 
 def parser() -> LightningArgumentParser:
     """The parser of one experiment: ``backbone``, ``data``, ``model``, ``trainer`` and the settings of ``Run``."""
-    for kind in ("paradigm", "answer", "tuning"):
-        for entry in discovery.entries(kind).values():
-            entry.load()  # so that classes can be named without their module
+    for entry in discovery.classes():
+        entry.load()  # so that classes can be named without their module
     made = LightningArgumentParser(prog="prompt-lab fit", description=__doc__, exit_on_error=False, allow_abbrev=False)
     made.add_argument(
         "-c", "--config", action="config", help="a YAML file of settings; later ones override earlier ones"
@@ -109,7 +108,7 @@ def _settings(read: Callable[..., Namespace]) -> Settings:
     try:
         with redirect_stderr(io.StringIO()):
             config = read(one)
-            given = _plain(read(parser(), defaults=False))
+            given = _plain(read(one, defaults=False))
     except (ArgumentError, TypeError, ValueError) as error:
         raise refusal(str(error).strip(), one._option_string_actions) from error
     return Settings(given, config)

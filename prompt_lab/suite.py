@@ -63,13 +63,9 @@ def records(cells: Sequence[Cell]) -> list[Tree]:
 
 def _check(cells: Sequence[Cell]) -> None:
     """Refuse a grid with a cell that could not even start, before the first one runs."""
-    if not cells:
-        return
-    from prompt_lab import settings
-
     for cell in cells:
         try:
-            settings.parse_tree(cell.tree).experiment()
+            cell.settings.experiment()
         except LabError as error:
             raise LabError(f"{cell.title}: {error}") from error
 
@@ -92,11 +88,10 @@ def _attempt(cell: Cell, bars: "Bars", outcome: Outcome, *, wait: bool) -> bool:
 
 
 def _execute(cell: Cell, bars: "Bars", outcome: Outcome) -> None:
-    from prompt_lab import settings
     from prompt_lab.running import execute
 
     with _recorded_failure(cell, bars, outcome):
-        record = execute(settings.parse_tree(cell.tree).experiment(), bars)
+        record = execute(cell.settings.experiment(), bars)
         outcome.ran += 1
         score = record["scores"][record["metric"]]
         bars.say(f"{cell.title}: {record['metric']} {score:.3f} in {record['cost']['seconds']['total']:.1f} s")

@@ -49,7 +49,7 @@ def identity(tree: Mapping[str, Any]) -> Tree:
     """The part of the given settings that decides what is computed: what makes a run the one it is."""
     kept = {key: value for key, value in tree.items() if key not in INCIDENTAL}
     kept["trainer"] = {key: value for key, value in tree.get("trainer", {}).items() if key not in MACHINE}
-    return _qualified(kept)
+    return _qualified(kept, {e.attribute: f"{e.module}.{e.attribute}" for e in discovery.classes()})
 
 
 def difference(one: Any, other: Any, path: str = "") -> Iterator[str]:
@@ -61,13 +61,8 @@ def difference(one: Any, other: Any, path: str = "") -> Iterator[str]:
         yield f"{path}: {one}, here {other}"
 
 
-def _qualified(tree: Any) -> Any:
+def _qualified(tree: Any, names: Mapping[str, str]) -> Any:
     """The same tree with classes of the package named in full, as the parser names them."""
     if not isinstance(tree, Mapping):
         return tree
-    names = {
-        e.attribute: f"{e.module}.{e.attribute}"
-        for k in ("paradigm", "answer", "tuning")
-        for e in discovery.entries(k).values()
-    }
-    return {k: names.get(v, v) if k == "class_path" else _qualified(v) for k, v in tree.items()}
+    return {k: names.get(v, v) if k == "class_path" else _qualified(v, names) for k, v in tree.items()}

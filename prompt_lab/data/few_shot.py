@@ -3,7 +3,7 @@
 import hashlib
 from collections import OrderedDict
 from collections.abc import Iterator, Sequence
-from functools import partial
+from functools import cached_property, partial
 from typing import Any
 
 import lightning.pytorch as pl
@@ -94,6 +94,10 @@ class FewShotData(pl.LightningDataModule):
 
     def sealed_test(self) -> tuple[Example, ...]:
         """The test examples with their labels. For the runner alone, after training and selection."""
+        return self._test
+
+    @cached_property
+    def _test(self) -> tuple[Example, ...]:
         test = read(self._task_name, self.files)[0].get("test", [])
         if not test:
             raise LabError(f"task {self.task.name!r} has no test texts; give some with --data.files.test")

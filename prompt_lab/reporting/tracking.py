@@ -4,6 +4,7 @@ import os
 import warnings
 from collections.abc import Callable, Mapping
 from contextlib import suppress
+from functools import partial
 from pathlib import Path
 from typing import Any, Literal
 
@@ -84,8 +85,8 @@ class Tracker(Logger):
 
         wandb = _silent_wandb()
         words = [f"{key}:{identity[key]}"[:64] for key in ("paradigm", "task", "backbone", "strategy")]
-        make = lambda mode: WandbLogger(  # noqa: E731
-            project=project, name=f"{identity['paradigm']}-{identity['split_seed']}", save_dir=folder, mode=mode,
+        make = partial(
+            WandbLogger, project=project, name=f"{identity['paradigm']}-{identity['split_seed']}", save_dir=folder,
             group=f"{identity['task']}/k{identity['k']}", job_type=identity["paradigm"], tags=words,
             config={**identity, "settings": dict(config)}, reinit="finish_previous",
             settings=wandb.Settings(silent=True, console="off", init_timeout=WAIT_SECONDS, login_timeout=WAIT_SECONDS),
@@ -93,13 +94,13 @@ class Tracker(Logger):
         try:
             if not (offline or _logged_in()):
                 raise LabError("nobody is logged in; `wandb login` does that")
-            self._inner = make("offline" if offline else "online")
+            self._inner = make(mode="offline" if offline else "online")
             _ = self._inner.experiment
         except Exception as error:
             if offline:
                 raise
             _warn(error, "goes on offline")
-            self._inner = make("offline")
+            self._inner = make(mode="offline")
             _ = self._inner.experiment
 
     @property
