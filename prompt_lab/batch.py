@@ -5,7 +5,7 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass, fields, replace
 from functools import cached_property
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
     import torch
@@ -29,6 +29,17 @@ class Example:
     def key(self) -> str:
         """sha256 of the texts, in hex: the same on every machine, whatever the label or the place in a file."""
         return hashlib.sha256(json.dumps(dict(self.fields), sort_keys=True, ensure_ascii=False).encode()).hexdigest()
+
+
+class Inputs(Protocol):
+    """What a backbone's body reads: token ids, attention mask and, for some, segment ids, each [R, T]."""
+
+    @property
+    def input_ids(self) -> "torch.Tensor": ...  # noqa: D102
+    @property
+    def attention_mask(self) -> "torch.Tensor": ...  # noqa: D102
+    @property
+    def token_type_ids(self) -> "torch.Tensor | None": ...  # noqa: D102
 
 
 @dataclass(frozen=True)

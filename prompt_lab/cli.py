@@ -24,6 +24,10 @@ def main(words: Sequence[str] | None = None) -> int:
             from prompt_lab.commands import fit
 
             return fit.main(given[1:])
+        if given[:1] == ["pretrain"]:
+            from prompt_lab.commands import pretrain
+
+            return pretrain.main(given[1:])
         options = _parser().parse_args(given)
         return options.run(options)
     except LabError as error:
@@ -43,6 +47,11 @@ def _parser() -> argparse.ArgumentParser:
     commands.add_parser(
         "fit", help="one run: prompt-lab fit --config experiments/base.yaml --model PatternTuning …", add_help=False
     )
+    commands.add_parser(
+        "pretrain",
+        help="teach a backbone from plain text: prompt-lab pretrain --config experiments/pretraining/minilm_mlm.yaml",
+        add_help=False,
+    )
     compare = _command(commands, "compare", _compare, "a grid of runs, and the table that compares them")
     compare.add_argument("suite", type=Path, help="a YAML file such as experiments/suites/quickstart.yaml")
     compare.add_argument("--out", default="runs", help="folder of all results (default: runs)")
@@ -59,6 +68,12 @@ def _parser() -> argparse.ArgumentParser:
     show.add_argument("--backbone", default="minilm-mlm", help="whose tokenizer reads (default: minilm-mlm)")
     show.add_argument("--data.max_length", dest="max_length", type=int, default=128, help="tokens (default: 128)")
     show.add_argument("--data.files.test", dest="file", help="a file of your own to take the examples from")
+    fill = _command(commands, "fill-mask", _fill_mask, "the words that a backbone finds most probable in a gap")
+    fill.add_argument(
+        "text", help='with one gap, such as "Paris is the capital of [MASK]."; at its end for causal models'
+    )
+    fill.add_argument("--backbone", default="minilm-mlm", help="who fills it (default: minilm-mlm)")
+    fill.add_argument("--top", type=int, default=10, help="how many words (default: 10)")
     check = _command(commands, "check", _check, "run the contract on a paradigm of your own")
     check.add_argument("paradigm", help="my_package.MyParadigm, or a name that `prompt-lab list paradigms` prints")
     listing = _command(commands, "list", _list, "what exists, a line each")
@@ -99,6 +114,12 @@ def _show(options: argparse.Namespace) -> int:
     from prompt_lab.commands import show
 
     return show.main(options)
+
+
+def _fill_mask(options: argparse.Namespace) -> int:
+    from prompt_lab.commands import fill_mask
+
+    return fill_mask.main(options)
 
 
 def _check(options: argparse.Namespace) -> int:

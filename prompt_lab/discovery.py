@@ -24,6 +24,8 @@ FOLDERS = {
     "tuning": "tuning",
     "slot": "templates/slots",
     "backbone": "backbones/packaged",
+    "objective": "pretraining/objectives",
+    "text": "pretraining/texts",
 }
 
 
@@ -55,8 +57,9 @@ def entries(kind: str) -> dict[str, Entry]:
 
 
 def classes() -> list[Entry]:
-    """Everything that a setting may name by its class: paradigms, answers, tunings."""
-    return [entry for kind in ("paradigm", "answer", "tuning") for entry in entries(kind).values()]
+    """Everything that a setting may name by its class."""
+    kinds = ("paradigm", "answer", "tuning", "objective", "text")
+    return [entry for kind in kinds for entry in entries(kind).values()]
 
 
 def find(kind: str, name: str) -> Any:

@@ -23,6 +23,8 @@ from prompt_lab.tasks import load_task
 from prompt_lab.trainer import OWNED
 from prompt_lab.trees import identity
 
+Parser = Callable[[], LightningArgumentParser]
+
 
 @dataclass(frozen=True)
 class Settings:
@@ -44,7 +46,7 @@ class Settings:
     @property
     def everything(self) -> dict[str, Any]:
         """Every setting, as JSON can hold it."""
-        return _plain(self.config)
+        return plain(self.config)
 
     def experiment(self) -> Experiment:
         """The experiment they describe. No texts and no weights have been read.
@@ -52,10 +54,10 @@ class Settings:
         Raises:
             LabError: an unknown task or backbone, or parts that do not go together.
         """
-        _refuse_owned(self.config.trainer)
+        refuse_owned(self.config.trainer)
         load_task(self.config.data.task)
         checkpoint(self.config.backbone)
-        made = _made(self.config)
+        made = instantiate(parser, self.config)
         run = Run(**{name: made[name] for name in Run.__dataclass_fields__})
         trainer = {k: v for k, v in vars(made.trainer).items() if v is not None}
         return Experiment(made.model, made.data, run, trainer, self.identity, self.everything)
@@ -63,16 +65,24 @@ class Settings:
 
 def parser() -> LightningArgumentParser:
     """The parser of one experiment: ``backbone``, ``data``, ``model``, ``trainer`` and the settings of ``Run``."""
-    for entry in discovery.classes():
-        entry.load()  # so that classes can be named without their module
-    made = LightningArgumentParser(prog="prompt-lab fit", description=__doc__, exit_on_error=False, allow_abbrev=False)
-    made.add_argument(
-        "-c", "--config", action="config", help="a YAML file of settings; later ones override earlier ones"
-    )
+    made = empty_parser("fit", "One run: one paradigm, task, backbone, K and seed.")
     made.add_class_arguments(Run)
     made.add_class_arguments(FewShotData, "data")
     made.add_lightning_class_args(Paradigm, "model", subclass_mode=True)
     made.add_lightning_class_args(Trainer, "trainer")
+    return made
+
+
+def empty_parser(command: str, about: str) -> LightningArgumentParser:
+    """A parser that knows ``--config`` and, by their short names, all classes that can be chosen."""
+    for entry in discovery.classes():
+        entry.load()
+    made = LightningArgumentParser(
+        prog=f"prompt-lab {command}", description=about, exit_on_error=False, allow_abbrev=False
+    )
+    made.add_argument(
+        "-c", "--config", action="config", help="a YAML file of settings; later ones override earlier ones"
+    )
     return made
 
 
@@ -82,16 +92,16 @@ def parse(words: Sequence[str]) -> Settings:
     Raises:
         LabError: a setting that does not exist or has the wrong type.
     """
-    return _settings(lambda one, **options: one.parse_args(list(words), **options))
+    return Settings(*read(parser, lambda one, **options: one.parse_args(list(words), **options)))
 
 
-def print_and_exit(words: Sequence[str]) -> None:
+def print_and_exit(words: Sequence[str], make: Parser = parser) -> None:
     """Print the help or the configuration that is asked for, and exit.
 
     Raises:
         LabError: as ``parse``.
     """
-    one = parser()
+    one = make()
     try:
         one.parse_args(list(words))
     except ArgumentError as error:
@@ -100,21 +110,27 @@ def print_and_exit(words: Sequence[str]) -> None:
 
 def parse_tree(tree: Mapping[str, Any]) -> Settings:
     """The settings that a tree, as read from YAML, gives. Errors as ``parse``."""
-    return _settings(lambda one, **options: one.parse_object(dict(tree), **options))
+    return Settings(*read(parser, lambda one, **options: one.parse_object(dict(tree), **options)))
 
 
-def _settings(read: Callable[..., Namespace]) -> Settings:
-    one = parser()
+def read(make: Parser, how: Callable[..., Namespace]) -> tuple[dict[str, Any], Namespace]:
+    """What is given, and the same with every default.
+
+    Raises:
+        LabError: a setting that does not exist or has the wrong type.
+    """
+    one = make()
     try:
         with redirect_stderr(io.StringIO()):
-            config = read(one)
-            given = _plain(read(one, defaults=False))
+            config = how(one)
+            given = plain(how(one, defaults=False))
     except (ArgumentError, TypeError, ValueError) as error:
         raise refusal(str(error).strip(), one._option_string_actions) from error
-    return Settings(given, config)
+    return given, config
 
 
-def _refuse_owned(trainer: Namespace) -> None:
+def refuse_owned(trainer: Namespace) -> None:
+    """Raise LabError for arguments of the trainer that prompt_lab sets itself."""
     usual = inspect.signature(Trainer.__init__).parameters
     for name in OWNED:
         if name != "callbacks" and trainer[name] != usual[name].default:
@@ -123,10 +139,10 @@ def _refuse_owned(trainer: Namespace) -> None:
             )
 
 
-def _made(config: Namespace) -> Namespace:
+def instantiate(make: Parser, config: Namespace) -> Namespace:
     """The objects that the settings describe. What they refuse themselves the parser wraps in an error of its own."""
     try:
-        return parser().instantiate(config)
+        return make().instantiate(config)
     except (TypeError, ValueError) as error:
         cause: BaseException | None = error
         while cause is not None and not isinstance(cause, LabError):
@@ -136,7 +152,7 @@ def _made(config: Namespace) -> Namespace:
         raise LabError(str(cause)) from error
 
 
-def _plain(config: Namespace) -> dict[str, Any]:
+def plain(config: Namespace) -> dict[str, Any]:
     """A tree of plain values, as JSON can hold them."""
     tree = config.as_dict()
     tree.pop("config", None)

@@ -31,12 +31,11 @@ def make_trainer(given: Mapping[str, Any], **ours: Any) -> pl.Trainer:
     """
     try:
         trainer = pl.Trainer(
-            **{name: value for name, value in given.items() if name not in OWNED},
-            enable_checkpointing=False,
+            **{name: value for name, value in given.items() if name not in (*OWNED, *ours)},
             enable_progress_bar=False,
             enable_model_summary=False,
             use_distributed_sampler=False,
-            **ours,
+            **{"enable_checkpointing": False, **ours},
         )
     except (MisconfigurationException, ValueError, TypeError) as error:
         raise LabError(f"the settings of the trainer cannot be used: {error}") from error

@@ -63,6 +63,8 @@ def difference(one: Any, other: Any, path: str = "") -> Iterator[str]:
 
 def _qualified(tree: Any, names: Mapping[str, str]) -> Any:
     """The same tree with classes of the package named in full, as the parser names them."""
+    if isinstance(tree, list):
+        return [_qualified(one, names) for one in tree]
     if not isinstance(tree, Mapping):
         return tree
     return {k: names.get(v, v) if k == "class_path" else _qualified(v, names) for k, v in tree.items()}

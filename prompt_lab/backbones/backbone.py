@@ -5,11 +5,13 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any, Self
 
+import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
 from prompt_lab.backbones.reader import Reader
-from prompt_lab.batch import Encoded
+from prompt_lab.backbones.vocabulary import ChunkedCrossEntropy
+from prompt_lab.batch import Encoded, Inputs
 from prompt_lab.errors import LabError
 
 
@@ -53,12 +55,15 @@ class Backbone(nn.Module):
 
         Word embeddings that the head shares keep moving.
         """
-        read = {id(p) for p in self._body().parameters()}
-        for parameter in self.model.parameters():
-            if id(parameter) not in read:
-                parameter.requires_grad_(False)
+        for parameter in self.head_parameters():
+            parameter.requires_grad_(False)
 
-    def hidden(self, batch: Encoded) -> Tensor:
+    def head_parameters(self) -> list[nn.Parameter]:
+        """What ``hidden`` does not run: the language-model head without the word embeddings it shares, a decoder."""
+        read = {id(p) for p in self._body().parameters()}
+        return [p for p in self.model.parameters() if id(p) not in read]
+
+    def hidden(self, batch: Inputs) -> Tensor:
         """Hidden states of the last layer, without the language-model head: [B*G, T, D]. For seq2seq models, the encoder's."""
         return self._body()(**self._inputs(batch)).last_hidden_state
 
@@ -90,12 +95,50 @@ class Backbone(nn.Module):
             logits_RNU = logits_RNU[..., tokens]  # the head is no plain projection, so it computed the whole vocabulary
         return logits_RNU.view(*batch.slots.shape, -1)
 
-    def _inputs(self, batch: Encoded) -> dict[str, Any]:
+    def word_loss(self, hidden_MD: Tensor, target_M: Tensor) -> tuple[Tensor, Tensor]:
+        """How well the language-model head says these tokens from these hidden states.
+
+        Args:
+            hidden_MD: hidden states of the last layer, as ``hidden`` gives them, at M positions.
+            target_M: the token at each.
+
+        Returns:
+            The mean cross-entropy (zero if M is), and [M] whether the most probable token is the target.
+        """
+        if not self._has_projection:
+            logits_MV = self._head(hidden_MD).float()
+            loss = F.cross_entropy(logits_MV, target_M) if len(target_M) else logits_MV.sum()
+            return loss, logits_MV.argmax(-1) == target_M
+        projection = self.model.get_output_embeddings()
+        projection.forward = lambda features: features  # leave the projection out: it is done in chunks below
+        try:
+            features_MD = self._head(hidden_MD)
+        finally:
+            del projection.forward
+        return ChunkedCrossEntropy.apply(features_MD, projection.weight, projection.bias, target_M)
+
+    def _head(self, hidden_MD: Tensor) -> Tensor:
+        """The language-model head alone, on hidden states [M, D] that were computed before."""
+        from transformers.modeling_outputs import BaseModelOutputWithPastAndCrossAttentions
+
+        body = self._last_body()
+        body.forward = lambda *_, **__: BaseModelOutputWithPastAndCrossAttentions(last_hidden_state=hidden_MD[None])
+        try:
+            ids = torch.zeros(1, len(hidden_MD), dtype=torch.long, device=hidden_MD.device)
+            return self.model(input_ids=ids).logits[0]
+        finally:
+            del body.forward
+
+    def _inputs(self, batch: Inputs) -> dict[str, Any]:
         inputs = {"input_ids": batch.input_ids, "attention_mask": batch.attention_mask}
         return inputs if batch.token_type_ids is None else inputs | {"token_type_ids": batch.token_type_ids}
 
     def _decoder_inputs(self, batch: Encoded) -> dict[str, Any]:
         return {}
+
+    def bodies(self) -> list[nn.Module]:
+        """All that stands before the language-model head: the body, or encoder and decoder."""
+        return [self._body(), self._last_body()]
 
     def _body(self) -> nn.Module:
         """The module that ``hidden`` runs."""
@@ -133,7 +176,7 @@ class Backbone(nn.Module):
 class DecoderBackbone(Backbone):
     """A causal model: no key/value cache is kept, since nothing is generated here."""
 
-    def _inputs(self, batch: Encoded) -> dict[str, Any]:
+    def _inputs(self, batch: Inputs) -> dict[str, Any]:
         return {**super()._inputs(batch), "use_cache": False}
 
     def _last_body(self) -> nn.Module:

@@ -3,7 +3,7 @@
 import hashlib
 import io
 from abc import ABC, abstractmethod
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager, redirect_stderr
 from functools import cached_property
 from pathlib import Path
@@ -139,12 +139,19 @@ def kind_of(config: Any, name: str) -> Kind:
     )
 
 
-def weights_hash(model: Any) -> str:
-    """sha256 over the names and values of all parameters and buffers, as ``sha256:`` and 16 hex digits."""
+def revision_of(source: Checkpoint, model: Any, missing: Collection[str]) -> str:
+    """What names a base's weights exactly: its revision, or a hash of those that its checkpoint held."""
+    return source.revision() or weights_hash(model, without=missing)
+
+
+def weights_hash(model: Any, without: Collection[str] = ()) -> str:
+    """sha256 over the names and values of all parameters and buffers but some, as ``sha256:`` and 16 hex digits."""
     import torch
 
     digest = hashlib.sha256()
     for key, value in sorted(model.state_dict().items()):
+        if key in without:
+            continue
         digest.update(key.encode())
         digest.update(value.detach().cpu().reshape(-1).contiguous().view(torch.uint8).numpy().data)
     return f"sha256:{digest.hexdigest()[:16]}"

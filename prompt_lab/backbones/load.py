@@ -4,8 +4,9 @@ from functools import lru_cache
 from pathlib import Path
 
 from prompt_lab import discovery
+from prompt_lab.backbones import delta
 from prompt_lab.backbones.backbone import Backbone, DecoderBackbone, Seq2SeqBackbone
-from prompt_lab.backbones.checkpoint import Checkpoint, Pretrained, weights_hash
+from prompt_lab.backbones.checkpoint import Checkpoint, Pretrained, revision_of
 from prompt_lab.backbones.reader import Reader
 from prompt_lab.errors import LabError, unknown
 
@@ -24,8 +25,11 @@ def checkpoint(name: str) -> Checkpoint:
     Raises:
         LabError: the name is a path that does not exist, or nearly the name of a packaged backbone.
     """
-    if Path(name).expanduser().is_dir():
-        return Pretrained(str(Path(name).expanduser()))
+    folder = Path(name).expanduser()
+    if (folder / delta.FILE).is_file() and not (folder / "config.json").exists():
+        return delta.Adapted(folder, checkpoint(delta.Adapted.made(folder).base), name)
+    if folder.is_dir():
+        return Pretrained(str(folder))
     if name in packaged():
         return packaged()[name].load()(name)
     if name.startswith(("/", "./", "../", "~")) or name.endswith(".safetensors"):
@@ -48,7 +52,7 @@ def load_backbone(name: str) -> Backbone:
     source = checkpoint(name)
     model, missing = source.model()
     reader = source.reader
-    reader.revision = reader.revision or weights_hash(model)
+    reader.revision = revision_of(source, model, missing)
     return _BACKBONES[reader.kind](model, reader, missing).eval()
 
 

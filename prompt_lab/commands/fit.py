@@ -28,9 +28,9 @@ def main(words: Sequence[str]) -> int:
         print(f"finished before: {experiment.folder / files.RECORD}", file=sys.stderr)
     else:
         files.check_writable(Path(experiment.run.out))
-        with _held(experiment.folder), Bars() as bars:
+        with held(experiment.folder), Bars() as bars:
             record = execute(experiment, bars)
-    if not _first():
+    if not first():
         return 0
     for name, value in record["scores"].items():
         print(f"{name:<14} {value:.4f}")
@@ -38,15 +38,15 @@ def main(words: Sequence[str]) -> int:
     return 0
 
 
-def _first() -> bool:
+def first() -> bool:
     """Whether this is the only process of the run, or the first of several."""
     return not rank_zero_only.rank  # type: ignore[attr-defined]
 
 
 @contextmanager
-def _held(folder: Path) -> Iterator[None]:
+def held(folder: Path) -> Iterator[None]:
     """Keep other processes from computing the same run; the first process does so for all of its own."""
-    if not _first():
+    if not first():
         yield
         return
     try:

@@ -16,6 +16,7 @@ from prompt_lab.backbones.reader import Reader
 from prompt_lab.batch import Encoded
 from prompt_lab.data.encoding import Encoder
 from prompt_lab.errors import LabError
+from prompt_lab.optimizing import Schedule, adamw, check_warmup
 from prompt_lab.tasks import Task
 from prompt_lab.templates import resolve
 from prompt_lab.tuning import Tuning
@@ -52,14 +53,11 @@ class Paradigm(pl.LightningModule):
         template: int | str,
         answer: Answer,
         tuning: Tuning,
-        schedule: Literal["linear", "constant"] = "linear",
+        schedule: Schedule = "linear",
         warmup: float = 0.1,
     ) -> None:
         super().__init__()
-        if not 0 <= warmup < 1:
-            raise LabError(
-                f"warmup is the fraction of all steps spent warming up, at least 0 and below 1; it was {warmup}"
-            )
+        check_warmup(warmup)
         self.template_setting = template
         self.answer = answer
         self.tuning = tuning
@@ -151,17 +149,9 @@ class Paradigm(pl.LightningModule):
     def configure_optimizers(self) -> Any:
         """AdamW over the tuning's and the answer's groups, each with its own learning rate."""
         groups = self.tuning.groups(self.backbone) + self.tuning.groups(self.answer, self.answer.learning_rate)
-        # the fused step takes a fifth of the time; under mixed precision Lightning cannot clip gradients with it
-        optimizer = torch.optim.AdamW(groups, fused=not isinstance(self.trainer.precision_plugin, MixedPrecision))
-        scheduler = torch.optim.lr_scheduler.LambdaLR(optimizer, self._rate)
-        return {"optimizer": optimizer, "lr_scheduler": {"scheduler": scheduler, "interval": "step"}}
-
-    def _rate(self, step: int) -> float:
-        total = float(self.trainer.estimated_stepping_batches)
-        warm = int(self.warmup * total)
-        if step < warm:
-            return (step + 1) / (warm + 1)
-        return 1.0 if self.schedule == "constant" else max(0.0, (total - step) / max(1.0, total - warm))
+        # under mixed precision Lightning cannot clip gradients with the fused step
+        fused = not isinstance(self.trainer.precision_plugin, MixedPrecision)
+        return adamw(groups, self.trainer, self.schedule, self.warmup, fused=fused)
 
     # ---------------------------------------------------------------- small checkpoints
 

@@ -38,7 +38,7 @@ def _version(name: str) -> str | None:
 
 def _commit() -> str | None:
     """The commit, with ``+changes`` where files differ from it; None outside a checkout."""
-    here = Path(__file__).parent
+    here = Path(__file__).parent.parent
 
     def git(*words: str) -> str:
         return subprocess.run(
@@ -46,7 +46,7 @@ def _commit() -> str | None:
         ).stdout.strip()
 
     try:
-        git("ls-files", "--error-unmatch", Path(__file__).name)  # not that of a checkout around an installed prompt_lab
+        git("ls-files", "--error-unmatch", "__init__.py")  # not that of a checkout around an installed prompt_lab
         return git("rev-parse", "HEAD") + (
             "+changes" if git("status", "--porcelain", "--untracked-files=no", ".") else ""
         )

@@ -1,0 +1,39 @@
+"""The optimizer of every fit: AdamW over groups, with warm-up and a schedule."""
+
+from typing import Any, Literal
+
+import lightning.pytorch as pl
+import torch
+
+from prompt_lab.errors import LabError
+
+Schedule = Literal["linear", "constant"]
+
+
+def check_warmup(warmup: float) -> None:
+    """Raise LabError unless ``warmup`` is a fraction of all steps."""
+    if not 0 <= warmup < 1:
+        raise LabError(f"warmup is the fraction of all steps spent warming up, at least 0 and below 1; it was {warmup}")
+
+
+def adamw(groups: list[dict[str, Any]], trainer: pl.Trainer, schedule: Schedule, warmup: float, *, fused: bool) -> Any:
+    """AdamW (Loshchilov and Hutter 2019) and its schedule, as Lightning takes them.
+
+    Args:
+        groups: parameters, each group with its own learning rate.
+        trainer: knows how many steps there will be.
+        schedule: of the learning rate after warm-up: ``linear`` to zero, or ``constant``.
+        warmup: fraction of all steps over which the learning rate rises from zero.
+        fused: the fused step takes a fifth of the time.
+    """
+
+    def rate(step: int) -> float:
+        total = float(trainer.estimated_stepping_batches)
+        warm = int(warmup * total)
+        if step < warm:
+            return (step + 1) / (warm + 1)
+        return 1.0 if schedule == "constant" else max(0.0, (total - step) / max(1.0, total - warm))
+
+    optimizer = torch.optim.AdamW(groups, fused=fused)
+    scheduler = torch.optim.lr_scheduler.LambdaLR(optimizer, rate)
+    return {"optimizer": optimizer, "lr_scheduler": {"scheduler": scheduler, "interval": "step"}}

@@ -1,0 +1,1 @@
+"""Pretraining objectives: where prompts come from, and how an encoder becomes promptable."""

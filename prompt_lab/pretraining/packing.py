@@ -1,0 +1,185 @@
+"""Cuts a corpus into passages: full sequences without regard to documents, or pairs of passages whose relation is asked for."""
+
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from prompt_lab.backbones.reader import Reader
+from prompt_lab.errors import LabError
+from prompt_lab.pretraining.corpus import Corpus
+from prompt_lab.pretraining.objectives.next_sentence import RELATIONS
+from prompt_lab.pretraining.passages import NO_UNIT, Passages
+
+Span = tuple[int, int]
+"""Tokens of the corpus, from and up to."""
+
+
+class Packing(ABC):
+    """Passages of at most ``length`` tokens.
+
+    Args:
+        corpus: the tokens.
+        reader: puts its special tokens around a passage.
+        length: the most tokens of a passage.
+    """
+
+    def __init__(self, corpus: Corpus, reader: Reader, length: int) -> None:
+        self.corpus, self.reader, self.length = corpus, reader, length
+
+    @abstractmethod
+    def __len__(self) -> int:
+        """Passages in one pass over the corpus."""
+
+    @abstractmethod
+    def passages(self, numbers: Sequence[int], shift: int, generator: torch.Generator) -> Passages:
+        """The passages of these numbers.
+
+        Args:
+            numbers: which.
+            shift: moves the places where the corpus is cut, so that these differ from pass to pass.
+            generator: draws what has to be drawn.
+        """
+
+    def _batch(self, rows: list[list[Span]], glue: list[list[int]], relation: Tensor | None = None) -> Passages:
+        """Rows of spans, each with special tokens before, between and after its spans, padded to the longest."""
+        laid = [self._laid(spans, glue) for spans in rows]
+        size = (len(rows), max(len(row["ids"]) for row in laid))
+        empty = {"ids": self.reader.pad_id, "types": 0, "mask": 0}
+        tensors = {name: torch.full(size, empty.get(name, NO_UNIT)) for name in laid[0]}
+        for r, row in enumerate(laid):
+            for name, values in row.items():
+                tensors[name][r, : len(values)] = torch.from_numpy(values)
+        ids, mask, types = (tensors.pop(name) for name in ("ids", "mask", "types"))
+        types_or_none = types if self.reader.has_types else None
+        return Passages(ids, mask, ids, types_or_none, units=tensors, relation=relation, tokens=int(mask.sum()))
+
+    def _laid(self, spans: list[Span], glue: list[list[int]]) -> dict[str, np.ndarray]:
+        """One row: ``ids``, ``mask``, ``types``, and the units of each objective by its name."""
+        units = self.corpus.units
+        parts: dict[str, list[Any]] = {name: [] for name in ("ids", "types", *units)}
+        for number, special in enumerate(glue):
+            parts["ids"].append(special)
+            parts["types"].append([max(number - 1, 0)] * len(special))  # a separator belongs to what it ends
+            for name in units:
+                parts[name].append([NO_UNIT] * len(special))
+            if number < len(spans):
+                start, end = spans[number]
+                parts["ids"].append(self.corpus.ids[start:end])
+                parts["types"].append([number] * (end - start))
+                for name, whole in units.items():
+                    parts[name].append(_whole(whole, start, end))
+        row = {name: np.concatenate([np.asarray(p, dtype=np.int64) for p in found]) for name, found in parts.items()}
+        return {**row, "mask": np.ones_like(row["ids"])}
+
+
+def _whole(units: np.ndarray, start: int, end: int) -> np.ndarray:
+    """The units of a span; one that the span cuts is none, since only a part of it could be hidden."""
+    own = units[start:end].astype(np.int64)
+    for edge, outside in ((0, start - 1), (-1, end)):
+        if len(own) and 0 <= outside < len(units) and own[edge] == units[outside]:
+            own[own == own[edge]] = NO_UNIT
+    return own
+
+
+class FullSequences(Packing):
+    """Passages that are all ``length`` tokens long and go on over the ends of documents (Liu et al. 2019, section 4.2)."""
+
+    def __init__(self, corpus: Corpus, reader: Reader, length: int) -> None:
+        super().__init__(corpus, reader, length)
+        self._room = length - len(reader.prefix) - len(reader.suffix)
+
+    def __len__(self) -> int:
+        return max((len(self.corpus.ids) - self._room + 1) // self._room, 1)
+
+    def passages(self, numbers: Sequence[int], shift: int, generator: torch.Generator) -> Passages:
+        """``length`` tokens from each place; a corpus that is shorter makes one short passage."""
+        starts = [min(n * self._room + shift % self._room, max(len(self.corpus.ids) - self._room, 0)) for n in numbers]
+        spans = [[(start, min(start + self._room, len(self.corpus.ids)))] for start in starts]
+        return self._batch(spans, [self.reader.prefix, self.reader.suffix])
+
+
+class Pairs(Packing):
+    """Two passages of whole sentences, of which the second follows the first, or stands elsewhere; each relation as often.
+
+    Documents are cut into segments of whole sentences, each at most half a passage long; a longer sentence is cut short.
+
+    Args:
+        corpus: the tokens.
+        reader: puts its special tokens around and between the two.
+        length: the most tokens of a passage.
+        ways: how many relations there are; see ``NextSentence``.
+
+    Raises:
+        LabError: the documents are too few or too short for a relation.
+    """
+
+    def __init__(self, corpus: Corpus, reader: Reader, length: int, ways: int) -> None:
+        super().__init__(corpus, reader, length)
+        self._room = (length - len(reader.prefix) - len(reader.between) - len(reader.suffix)) // 2
+        self._spans, documents = self._segments()
+        self._first = np.searchsorted(documents, documents, side="left")
+        self._last = np.searchsorted(documents, documents, side="right")  # one past
+        self.relations = RELATIONS[ways]
+        self._check()
+
+    def __len__(self) -> int:
+        return len(self._spans)
+
+    def passages(self, numbers: Sequence[int], shift: int, generator: torch.Generator) -> Passages:
+        """Each segment with another one, or the next segment that has such a one: their relation is drawn."""
+        relation = torch.randint(len(self.relations), (len(numbers),), generator=generator)
+        pairs = [self._pair(n, self.relations[r], generator) for n, r in zip(numbers, relation.tolist(), strict=True)]
+        spans = [[self._spans[one], self._spans[other]] for one, other in pairs]
+        return self._batch(spans, [self.reader.prefix, self.reader.between, self.reader.suffix], relation)
+
+    def _pair(self, number: int, relation: str, generator: torch.Generator) -> tuple[int, int]:
+        one = next(n % len(self) for n in range(number, number + len(self)) if self._others(n % len(self), relation))
+        others = self._others(one, relation)
+        drawn = int(torch.randint(sum(b - a for a, b in others), (), generator=generator))
+        for a, b in others:
+            if drawn < b - a:
+                return one, a + drawn
+            drawn -= b - a
+        raise AssertionError("drawn from all of them")
+
+    def _others(self, one: int, relation: str) -> list[Span]:
+        """Ranges of the segments that have this relation to a segment."""
+        first, last = int(self._first[one]), int(self._last[one])
+        ranges = {
+            "next": [(one + 1, min(one + 2, last))],
+            "same document": [(first, one), (one + 2, last)],
+            "other document": [(0, first), (last, len(self))],
+        }[relation]
+        return [(a, b) for a, b in ranges if a < b]
+
+    def _segments(self) -> tuple[list[Span], np.ndarray]:
+        """Segments, and the document of each."""
+        spans: list[Span] = []
+        owners: list[int] = []
+        for number, (start, end) in enumerate(zip(self.corpus.documents, self.corpus.documents[1:], strict=False)):
+            low, high = np.searchsorted(self.corpus.sentences, (start, end))
+            bounds = [*self.corpus.sentences[low:high].tolist(), int(end) - 1]  # without the separator
+            begin = bounds[0]
+            for left, right in zip(bounds, bounds[1:], strict=False):
+                if right - begin > self._room and left > begin:
+                    spans.append((begin, left))
+                    owners.append(number)
+                    begin = left
+                if right - begin > self._room or right == bounds[-1]:
+                    if right > begin:
+                        spans.append((begin, min(right, begin + self._room)))
+                        owners.append(number)
+                    begin = right
+        return spans, np.array(owners)
+
+    def _check(self) -> None:
+        for relation in self.relations:
+            if not any(self._others(one, relation) for one in range(len(self))):
+                raise LabError(
+                    f"next-sentence prediction needs pairs of the relation {relation!r}, and these texts hold none: give more "
+                    "documents, of several sentences each (one document a line has none), or a smaller max_length"
+                )

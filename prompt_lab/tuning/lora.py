@@ -1,0 +1,64 @@
+"""Low-rank matrices beside the linear layers of the body: LoRA (Hu et al. 2022), through peft."""
+
+import warnings
+
+from torch import nn
+
+from prompt_lab.backbones.backbone import Backbone
+from prompt_lab.errors import LabError
+from prompt_lab.tuning.base import Tuning
+
+
+class Lora(Tuning):
+    """Trains W + (alpha / rank) B A in place of W, with A [rank, in] and B [out, rank] (Hu et al. 2022, equation 3).
+
+    Args:
+        rank: of the matrices.
+        alpha: scale of what they add, divided by the rank.
+        targets: endings of the names of the linear layers that get matrices; all of the body by default.
+        learning_rate: of the matrices.
+        weight_decay: AdamW's.
+        dropout: whether the backbone's dropout is on during training.
+    """
+
+    moves_backbone = True
+
+    def __init__(
+        self,
+        rank: int = 8,
+        alpha: float = 16.0,
+        targets: list[str] | None = None,
+        learning_rate: float = 1e-3,
+        weight_decay: float = 0.01,
+        dropout: bool = True,
+    ) -> None:
+        super().__init__(learning_rate, weight_decay, dropout)
+        if rank < 1:
+            raise LabError(f"the rank of LoRA must be at least 1; it was {rank}")
+        self.rank, self.alpha, self.targets = rank, alpha, targets
+
+    def apply(self, backbone: Backbone) -> None:
+        """Freeze everything and put the matrices in; at first they add nothing.
+
+        Raises:
+            LabError: the body has no such layers.
+        """
+        import peft
+
+        inside = {id(m) for body in backbone.bodies() for m in body.modules()}
+        found = [n for n, m in backbone.model.named_modules() if id(m) in inside and _is_linear(m)]
+        names = [n for n in found if self.targets is None or n.endswith(tuple(self.targets))]
+        if not names:
+            ends = sorted({n.rpartition(".")[2] for n in found})
+            raise LabError(
+                f"no linear layer of {backbone.reader.name!r} ends in {self.targets}; they end in {', '.join(ends)}"
+            )
+        backbone.requires_grad_(False)
+        config = peft.LoraConfig(r=self.rank, lora_alpha=self.alpha, target_modules=names)  # type: ignore[arg-type]
+        with warnings.catch_warnings():  # peft asks transformers in a way that transformers has deprecated
+            warnings.simplefilter("ignore", FutureWarning)
+            peft.inject_adapter_in_model(config, backbone.model)
+
+
+def _is_linear(module: nn.Module) -> bool:
+    return isinstance(module, nn.Linear) or type(module).__name__ == "Conv1D"  # GPT-2's layers are transposed
