@@ -8,7 +8,7 @@ from pathlib import Path
 from prompt_lab import __version__
 from prompt_lab.errors import LabError
 
-LISTED = ("paradigms", "tasks", "backbones", "templates", "answers", "tunings")
+LISTED = ("paradigms", "tasks", "backbones", "templates", "answers", "tunings", "objectives", "texts")
 STOPPED = 130
 
 

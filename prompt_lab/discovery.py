@@ -27,6 +27,8 @@ FOLDERS = {
     "objective": "pretraining/objectives",
     "text": "pretraining/texts",
 }
+CLASSES = ("paradigm", "answer", "tuning", "objective", "text")
+"""The kinds that a setting names by their class."""
 
 
 @dataclass(frozen=True)
@@ -58,8 +60,7 @@ def entries(kind: str) -> dict[str, Entry]:
 
 def classes() -> list[Entry]:
     """Everything that a setting may name by its class."""
-    kinds = ("paradigm", "answer", "tuning", "objective", "text")
-    return [entry for kind in kinds for entry in entries(kind).values()]
+    return [entry for kind in CLASSES for entry in entries(kind).values()]
 
 
 def find(kind: str, name: str) -> Any:

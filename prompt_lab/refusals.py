@@ -8,7 +8,14 @@ from collections.abc import Iterable, Iterator, Mapping
 from prompt_lab import discovery
 from prompt_lab.errors import LabError, unknown
 
-_KINDS = {"model": "paradigm", "answer": "answer", "tuning": "tuning"}
+_KINDS = {
+    "model": "paradigm",
+    "answer": "answer",
+    "tuning": "tuning",
+    "objectives": "objective",
+    "also_measured": "objective",
+    "texts": "text",
+}
 """What kind of class a setting takes."""
 _TYPES = {
     "int": "a whole number",
@@ -89,5 +96,5 @@ def _arguments(path: str) -> Iterable[str]:
 
 
 def _classes(kind: str) -> Iterator[str]:
-    for one in [kind] if kind else _KINDS.values():
-        yield from (entry.attribute for entry in discovery.entries(one).values())
+    found = discovery.entries(kind).values() if kind else discovery.classes()
+    yield from (entry.attribute for entry in found)

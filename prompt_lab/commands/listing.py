@@ -9,7 +9,7 @@ Line = tuple[str, str]
 
 
 def main(what: str) -> int:
-    """Print a line for each paradigm, task, backbone, template, answer or tuning."""
+    """Print a line for each paradigm, task, backbone and so on."""
     lines = list(_templates() if what == "templates" else _entries(what))
     width = max(len(name) for name, _ in lines)
     for name, about in lines:
@@ -21,7 +21,7 @@ def _entries(what: str) -> Iterator[Line]:
     kind = what.removesuffix("s")
     for entry in discovery.entries(kind).values():
         name = entry.name.replace("_", "-") if kind == "backbone" else entry.name
-        yield (f"{name} ({entry.attribute})" if kind in ("paradigm", "answer", "tuning") else name), entry.summary
+        yield (f"{name} ({entry.attribute})" if kind in discovery.CLASSES else name), entry.summary
     if kind == "backbone":
         yield "<hub id>[@revision]", "Any masked, causal or seq2seq model of the Hugging Face hub."
         yield "<folder>", "A local checkpoint: config.json, a tokenizer and weights."
