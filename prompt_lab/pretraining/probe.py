@@ -82,10 +82,17 @@ class Prompt:
 
 
 class Followed(pl.Callback):
-    """Logs the prompt's scores whenever the held-out text is measured, and says how far the run is."""
+    """Logs the prompt's scores whenever the held-out text is measured, and says how far the run is.
+
+    Attributes:
+        step: at which it was last measured.
+        figures: what was measured then.
+    """
 
     def __init__(self, prompt: Prompt | None, bars: Bars) -> None:
         self._prompt, self._bars = prompt, bars
+        self.step = -1
+        self.figures: dict[str, float] = {}
 
     def on_validation_epoch_end(self, trainer: pl.Trainer, module: pl.LightningModule) -> None:
         """Score the prompt."""
@@ -94,10 +101,8 @@ class Followed(pl.Callback):
             module.log_dict({f"zero_shot/{name}": value for name, value in found.items()})
 
     def on_validation_end(self, trainer: pl.Trainer, module: pl.LightningModule) -> None:
-        """Say it."""
-        told = ", ".join(
-            f"{name} {float(value):.3f}"
-            for name, value in trainer.callback_metrics.items()
-            if name.startswith(("held_out/", "zero_shot/"))
-        )
-        self._bars.say(f"step {trainer.global_step}: {told}")
+        """Keep the figures, and say them."""
+        self.step = trainer.global_step
+        logged = trainer.callback_metrics.items()
+        self.figures = {k: float(v) for k, v in logged if k.startswith(("held_out/", "zero_shot/"))}
+        self._bars.say(f"step {self.step}: " + ", ".join(f"{k} {v:.3f}" for k, v in self.figures.items()))

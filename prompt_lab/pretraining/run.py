@@ -17,7 +17,7 @@ from prompt_lab.backbones.backbone import Backbone
 from prompt_lab.backbones.load import checkpoint, load_backbone
 from prompt_lab.callbacks import ProgressCallback
 from prompt_lab.errors import LabError
-from prompt_lab.pretraining import card
+from prompt_lab.pretraining import card, curves
 from prompt_lab.pretraining.data import PlainText
 from prompt_lab.pretraining.module import Pretraining
 from prompt_lab.pretraining.probe import Followed, Probe
@@ -106,6 +106,22 @@ class Pretrain:
         record = folder / RECORD
         return json.loads(record.read_text(encoding="utf-8")) if record.exists() else None
 
+    def check(self) -> None:
+        """Refuse what can be refused before any text is read.
+
+        Raises:
+            LabError: trainer, texts, objectives or backbone cannot be used.
+        """
+        if self.trainer.get("max_steps", -1) < 1:
+            raise LabError("the length of a pretraining run is its number of steps: set trainer.max_steps")
+        if self.run.checkpoint_every < 1:
+            raise LabError(f"checkpoint_every must be at least 1 step; it was {self.run.checkpoint_every}")
+        with quiet():
+            make_trainer(self.trainer, logger=False)
+        for texts in self.data.texts:
+            texts.check()
+        self.module.prepare(checkpoint(self.run.backbone).reader)
+
     def execute(self, bars: Bars) -> dict[str, Any]:
         """Train, from the last checkpoint if there is one, and write delta, record and card.
 
@@ -115,14 +131,10 @@ class Pretrain:
         Raises:
             LabError: settings or texts that cannot be used.
         """
-        run, meter, started = self.run, Meter(), datetime.now(UTC)
-        make_trainer(self.trainer, logger=False)
-        if self.trainer.get("max_steps", -1) < 1:
-            raise LabError("the length of a pretraining run is its number of steps: set trainer.max_steps")
-        if run.checkpoint_every < 1:
-            raise LabError(f"checkpoint_every must be at least 1 step; it was {run.checkpoint_every}")
+        run, meter = self.run, Meter()
+        begun = {"started": datetime.now(UTC).isoformat(timespec="seconds"), "environment": environment()}
+        self.check()
         reader = checkpoint(run.backbone).reader
-        self.module.prepare(reader)
         with meter.phase("prepare"), quiet():
             prompt = run.probe.prepare(reader)
             self.data.read(reader, self.module.measured, bars)
@@ -131,22 +143,23 @@ class Pretrain:
         with meter.phase("load"):
             base = load_backbone(run.backbone)
             self.module.build(base.fresh())
-        last = last_checkpoint(run.folder / CHECKPOINTS)
-        if last is not None:
-            bars.say(f"going on from step {last[0]} ({last[1]})")
+        step, path = last_checkpoint(run.folder / CHECKPOINTS) or (0, None)
+        if path is not None:
+            bars.say(f"going on from step {step} ({path})")
         identity = self._identity(reader.revision)
-        made = loggers(
-            run.folder / f"from_step_{last[0] if last else 0}", identity, run.wandb, run.wandb_project, self.settings
-        )
-        trackers = [one for one in made if isinstance(one, Tracker)]
+        # a folder for each process, since Lightning begins its CSV file anew
+        logs = loggers(run.folder / f"from_step_{step}", identity, run.wandb, run.wandb_project, self.settings)
+        trackers = [one for one in logs if isinstance(one, Tracker)]
+        followed = Followed(prompt, bars)
         code = 1
         try:
             with quiet():
-                trainer = self._trainer(made, [meter, ProgressCallback(bars, run.name), Followed(prompt, bars)])
+                trainer = self._trainer(logs, [meter, ProgressCallback(bars, run.name), followed])
                 with meter.phase("fit"):
-                    trainer.fit(self.module, datamodule=self.data, ckpt_path=last[1] if last else None)
-                with meter.phase("measure"):
-                    trainer.validate(self.module, datamodule=self.data, verbose=False)
+                    trainer.fit(self.module, datamodule=self.data, ckpt_path=path)
+                if followed.step != trainer.global_step:
+                    with meter.phase("measure"):
+                        trainer.validate(self.module, datamodule=self.data, verbose=False)
             code = 0
         except SystemExit as stop:  # Lightning turns Ctrl-C into an exit
             raise KeyboardInterrupt from stop
@@ -154,7 +167,7 @@ class Pretrain:
             for tracker in trackers:
                 tracker.finish(code)
         meter.gather(trainer)
-        record = {**identity, **self._facts(trainer, meter, started, base)}
+        record = {**identity, **begun, **self._facts(trainer, followed.figures, meter, base)}
         if trainer.is_global_zero:
             self._store(record, base)
         return record
@@ -178,17 +191,12 @@ class Pretrain:
         )  # fmt: skip
         return make_trainer(
             self.trainer, enable_checkpointing=True, default_root_dir=self.run.folder, logger=made,
-            callbacks=[*callbacks, saving], num_sanity_val_steps=0, max_epochs=-1,
+            callbacks=[*callbacks, saving], num_sanity_val_steps=0, max_epochs=-1, check_val_every_n_epoch=None,
         )  # fmt: skip
 
-    def _facts(self, trainer: pl.Trainer, meter: Meter, started: datetime, base: Backbone) -> dict[str, Any]:
-        scores = {
-            name: float(value)
-            for name, value in trainer.callback_metrics.items()
-            if name.startswith(("held_out/", "zero_shot/"))
-        }
+    def _facts(self, trainer: pl.Trainer, scores: Mapping[str, float], meter: Meter, base: Backbone) -> dict[str, Any]:
         return {
-            "scores": scores,
+            "scores": dict(scores),
             "objectives": [o.settings() for o in self.module.measured],
             "tuning": type(self.module.tuning).__name__,
             "corpus": self.data.counts,
@@ -199,9 +207,7 @@ class Pretrain:
             "learnt_parameters": sum(v.numel() for v in self.module.moved_state().values()),
             "missing_in_base": list(base.missing),
             "licence": self.run.licence,
-            "started": started.isoformat(timespec="seconds"),
             "cost": meter.cost(self.module, 0),
-            "environment": environment(),
             "settings": self.settings,
         }
 
@@ -225,6 +231,7 @@ class Pretrain:
         files.write_json(folder / RECORD, record)
         with files.atomic(folder / "README.md") as temporary:
             temporary.write_text(card.text(record), encoding="utf-8")
+        curves.picture(folder, folder / "curves.png")
         for path in (folder / CHECKPOINTS).glob("*.ckpt"):
             path.unlink()
 

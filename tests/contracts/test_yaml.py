@@ -1,17 +1,20 @@
 """Every experiment file on disk builds, and runs for a moment on a tiny backbone."""
 
+import json
 from pathlib import Path
 
 import pytest
 
 from prompt_lab import discovery, grid, settings, trees
 from prompt_lab.errors import LabError
+from prompt_lab.pretraining import settings as pretraining_settings
 from prompt_lab.progress import Bars
 from prompt_lab.running import execute
 from prompt_lab.testing.subject import TOY
 
 EXPERIMENTS = Path(__file__).parents[2] / "experiments"
 PARADIGMS = sorted((EXPERIMENTS / "paradigms").rglob("*.yaml"))
+PRETRAINING = sorted((EXPERIMENTS / "pretraining").rglob("*.yaml"))
 SUITES = sorted((EXPERIMENTS / "suites").rglob("*.yaml"))
 FAST = {
     "backbone": "tiny-masked",
@@ -22,11 +25,12 @@ FAST = {
 
 
 def test_no_file_is_lost() -> None:
-    known = {*PARADIGMS, *SUITES, EXPERIMENTS / "base.yaml"}
+    known = {*PARADIGMS, *SUITES, *PRETRAINING, EXPERIMENTS / "base.yaml"}
     assert set(EXPERIMENTS.rglob("*.yaml")) == known
     assert {p.stem for p in PARADIGMS} >= set(discovery.entries("paradigm")), "every paradigm has its experiment file"
     assert len(PARADIGMS) >= 3
     assert len(SUITES) >= 1
+    assert len(PRETRAINING) >= 3
 
 
 @pytest.mark.parametrize("path", PARADIGMS, ids=lambda p: p.stem)
@@ -52,3 +56,16 @@ def test_a_paradigm_file_with_a_typo_is_refused(tmp_path: Path) -> None:
     tree = trees.merged(trees.read_yaml(EXPERIMENTS / "base.yaml"), FAST, {"model": {"class_path": "PatternTunning"}})
     with pytest.raises(LabError, match="Did you mean 'PatternTuning'"):
         settings.parse_tree(tree)
+
+
+@pytest.mark.parametrize("path", PRETRAINING, ids=lambda p: p.stem)
+def test_pretraining_file_runs(path: Path, tmp_path: Path) -> None:
+    (tmp_path / "texts.txt").write_text("\n".join(f"The film number {n} was a delight." for n in range(200)))
+    texts = [{"class_path": "TextFiles", "init_args": {"paths": [str(tmp_path / "texts.txt")], "unit": "line"}}]
+    base = [] if path.name == "minilm_mlm.yaml" else ["--config", str(PRETRAINING[0].with_name("minilm_mlm.yaml"))]
+    fast = ["--backbone", "tiny-masked", "--wandb", "disabled", "--out", str(tmp_path), "--probe.examples", "8"]
+    fast += ["--data.texts", json.dumps(texts), "--data.max_length", "32", "--trainer.max_steps", "2"]
+    run = pretraining_settings.parse([*base, "--config", str(path), *fast])
+    record = run.execute(Bars())
+    assert record["steps"] == 2
+    assert record["task"] == path.stem, "the run is named after its file"
