@@ -1,10 +1,12 @@
 """Short pretraining runs on a tiny backbone and a few texts."""
 
+import json
 from pathlib import Path
 from typing import Any
 
 from prompt_lab.pretraining import settings
 from prompt_lab.pretraining.run import Pretrain
+from prompt_lab.pretraining.running import execute
 from prompt_lab.progress import Bars
 
 SENTENCES = [
@@ -28,7 +30,7 @@ def texts(folder: Path, documents: int = 60) -> Path:
 
 def words(folder: Path, *more: str, steps: int = 6, backbone: str = "tiny-masked") -> list[str]:
     """The command line of a run."""
-    source = '[{"class_path": "TextFiles", "init_args": {"paths": ["%s"]}}]' % texts(folder)
+    source = json.dumps([{"class_path": "TextFiles", "init_args": {"paths": [str(texts(folder))]}}])
     return [
         "--name", "run", "--out", str(folder / "runs"), "--backbone", backbone, "--wandb", "disabled", "--probe.task", "null",
         "--data.texts", source, "--data.max_length", "32", "--data.batch_size", "4", "--data.held_out", "0.2",
@@ -44,4 +46,4 @@ def made(folder: Path, *more: str, **how: Any) -> Pretrain:
 
 
 def record(folder: Path, *more: str, **how: Any) -> dict[str, Any]:
-    return made(folder, *more, **how).execute(Bars())
+    return execute(made(folder, *more, **how), Bars())

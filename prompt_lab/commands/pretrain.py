@@ -8,6 +8,7 @@ from prompt_lab import settings as experiment_settings
 from prompt_lab.commands.fit import PRINTING, first, held
 from prompt_lab.pretraining import settings
 from prompt_lab.pretraining.run import RECORD
+from prompt_lab.pretraining.running import execute
 from prompt_lab.progress import Bars
 from prompt_lab.reporting import files
 
@@ -24,7 +25,7 @@ def main(words: Sequence[str]) -> int:
     else:
         files.check_writable(Path(pretrain.run.out))
         with held(folder), Bars() as bars:
-            record = pretrain.execute(bars)
+            record = execute(pretrain, bars)
     if not first():
         return 0
     for name, value in record["scores"].items():

@@ -64,9 +64,14 @@ class Pretraining(pl.LightningModule):
         self._also_measured = list(also_measured or [])  # a list hides them from Lightning: they have no parameters
 
     @property
+    def learnt(self) -> list[Objective]:
+        """The objectives that are learnt."""
+        return list(self.objectives)  # type: ignore[arg-type]
+
+    @property
     def measured(self) -> list[Objective]:
         """The objectives that are measured on the held-out text."""
-        return [*self.objectives, *self._also_measured]
+        return [*self.learnt, *self._also_measured]
 
     def prepare(self, reader: Reader) -> None:
         """Fit the objectives to the way a backbone reads. Raises LabError; no weights have been loaded yet."""
@@ -105,8 +110,7 @@ class Pretraining(pl.LightningModule):
         """The weighted sum of the objectives' losses."""
         hidden_BTD = self.backbone.hidden(batch)
         total = hidden_BTD.new_zeros(())
-        for objective in self.objectives:
-            assert isinstance(objective, Objective)
+        for objective in self.learnt:
             learnt = objective.learn(self.backbone, hidden_BTD, batch)
             total = total + objective.weight * learnt.loss
             self.log(f"train/{objective.name}_loss", learnt.loss.detach())

@@ -75,7 +75,7 @@ class Prompt:
             labels.append(batch.label)
         logp_NC, label_N = torch.cat(logp), torch.cat(labels)
         found = {"acc": float(multiclass_accuracy(logp_NC, label_N, logp_NC.shape[1], average="micro"))}
-        if logp_NC.shape[1] == 2:
+        if logp_NC.shape[1] == len(label_N.unique()) == 2:
             margin_N: Tensor = logp_NC[:, 1] - logp_NC[:, 0]
             found["auc"] = float(binary_auroc(margin_N.sigmoid(), label_N))
         return found
@@ -85,13 +85,11 @@ class Followed(pl.Callback):
     """Logs the prompt's scores whenever the held-out text is measured, and says how far the run is.
 
     Attributes:
-        step: at which it was last measured.
-        figures: what was measured then.
+        figures: what was measured last.
     """
 
     def __init__(self, prompt: Prompt | None, bars: Bars) -> None:
         self._prompt, self._bars = prompt, bars
-        self.step = -1
         self.figures: dict[str, float] = {}
 
     def on_validation_epoch_end(self, trainer: pl.Trainer, module: pl.LightningModule) -> None:
@@ -102,7 +100,6 @@ class Followed(pl.Callback):
 
     def on_validation_end(self, trainer: pl.Trainer, module: pl.LightningModule) -> None:
         """Keep the figures, and say them."""
-        self.step = trainer.global_step
         logged = trainer.callback_metrics.items()
         self.figures = {k: float(v) for k, v in logged if k.startswith(("held_out/", "zero_shot/"))}
-        self._bars.say(f"step {self.step}: " + ", ".join(f"{k} {v:.3f}" for k, v in self.figures.items()))
+        self._bars.say(f"step {trainer.global_step}: " + ", ".join(f"{k} {v:.3f}" for k, v in self.figures.items()))

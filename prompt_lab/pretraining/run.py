@@ -1,39 +1,26 @@
-"""One pretraining run end to end: read, check, train with checkpoints, measure, and write delta and card."""
+"""A pretraining run: its parts and settings, checked before anything heavy is loaded."""
 
 import json
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-import lightning.pytorch as pl
 import torch
-from lightning.pytorch.callbacks import ModelCheckpoint
 
-from prompt_lab.backbones import delta
-from prompt_lab.backbones.backbone import Backbone
-from prompt_lab.backbones.load import checkpoint, load_backbone
-from prompt_lab.callbacks import ProgressCallback
+from prompt_lab.backbones.load import checkpoint
 from prompt_lab.errors import LabError
-from prompt_lab.pretraining import card, curves
 from prompt_lab.pretraining.data import PlainText
 from prompt_lab.pretraining.module import Pretraining
-from prompt_lab.pretraining.probe import Followed, Probe
-from prompt_lab.progress import Bars
-from prompt_lab.reporting import files
-from prompt_lab.reporting.cost import Meter
-from prompt_lab.reporting.environment import environment
-from prompt_lab.reporting.tracking import Tracker, WandbMode, loggers
+from prompt_lab.pretraining.probe import Probe
+from prompt_lab.reporting.tracking import WandbMode
 from prompt_lab.trainer import make_trainer, quiet
 from prompt_lab.trees import difference
 
 RECORD = "pretraining.json"
 SETTINGS = "settings.json"
 CHECKPOINTS = "checkpoints"
-INSIDE = "backbone.model."
-"""What stands before a backbone's parameter in the names of the module."""
 
 
 @dataclass
@@ -121,119 +108,6 @@ class Pretrain:
         for texts in self.data.texts:
             texts.check()
         self.module.prepare(checkpoint(self.run.backbone).reader)
-
-    def execute(self, bars: Bars) -> dict[str, Any]:
-        """Train, from the last checkpoint if there is one, and write delta, record and card.
-
-        Returns:
-            The record.
-
-        Raises:
-            LabError: settings or texts that cannot be used.
-        """
-        run, meter = self.run, Meter()
-        begun = {"started": datetime.now(UTC).isoformat(timespec="seconds"), "environment": environment()}
-        self.check()
-        reader = checkpoint(run.backbone).reader
-        with meter.phase("prepare"), quiet():
-            prompt = run.probe.prepare(reader)
-            self.data.read(reader, self.module.measured, bars)
-        files.write_json(run.folder / SETTINGS, self.settings)
-        pl.seed_everything(self.data.seed, verbose=False)  # a head that the checkpoint lacks is drawn at random
-        with meter.phase("load"):
-            base = load_backbone(run.backbone)
-            self.module.build(base.fresh())
-        step, path = last_checkpoint(run.folder / CHECKPOINTS) or (0, None)
-        if path is not None:
-            bars.say(f"going on from step {step} ({path})")
-        identity = self._identity(reader.revision)
-        # a folder for each process, since Lightning begins its CSV file anew
-        logs = loggers(run.folder / f"from_step_{step}", identity, run.wandb, run.wandb_project, self.settings)
-        trackers = [one for one in logs if isinstance(one, Tracker)]
-        followed = Followed(prompt, bars)
-        code = 1
-        try:
-            with quiet():
-                trainer = self._trainer(logs, [meter, ProgressCallback(bars, run.name), followed])
-                with meter.phase("fit"):
-                    trainer.fit(self.module, datamodule=self.data, ckpt_path=path)
-                if followed.step != trainer.global_step:
-                    with meter.phase("measure"):
-                        trainer.validate(self.module, datamodule=self.data, verbose=False)
-            code = 0
-        except SystemExit as stop:  # Lightning turns Ctrl-C into an exit
-            raise KeyboardInterrupt from stop
-        finally:
-            for tracker in trackers:
-                tracker.finish(code)
-        meter.gather(trainer)
-        record = {**identity, **begun, **self._facts(trainer, followed.figures, meter, base)}
-        if trainer.is_global_zero:
-            self._store(record, base)
-        return record
-
-    def _identity(self, revision: str) -> dict[str, Any]:
-        """Facts to filter on in W&B, under the names that other runs use."""
-        return {
-            "paradigm": "pretraining",
-            "strategy": " + ".join(o.name for o in self.module.measured if o in list(self.module.objectives)),
-            "task": self.run.name,
-            "backbone": self.run.backbone,
-            "backbone_revision": revision,
-            "k": "full",
-            "split_seed": self.data.seed,
-        }
-
-    def _trainer(self, made: Any, callbacks: list[pl.Callback]) -> pl.Trainer:
-        saving = ModelCheckpoint(
-            self.run.folder / CHECKPOINTS, filename="{step}", every_n_train_steps=self.run.checkpoint_every, save_top_k=1,
-            monitor="step", mode="max", save_on_train_epoch_end=False,
-        )  # fmt: skip
-        return make_trainer(
-            self.trainer, enable_checkpointing=True, default_root_dir=self.run.folder, logger=made,
-            callbacks=[*callbacks, saving], num_sanity_val_steps=0, max_epochs=-1, check_val_every_n_epoch=None,
-        )  # fmt: skip
-
-    def _facts(self, trainer: pl.Trainer, scores: Mapping[str, float], meter: Meter, base: Backbone) -> dict[str, Any]:
-        return {
-            "scores": dict(scores),
-            "objectives": [o.settings() for o in self.module.measured],
-            "tuning": type(self.module.tuning).__name__,
-            "corpus": self.data.counts,
-            "corpus_tokens": self.data.tokens,
-            "steps": trainer.global_step,
-            "tokens_read": trainer.global_step * self.data.batch_size * self.data.max_length,
-            "seed": self.data.seed,
-            "learnt_parameters": sum(v.numel() for v in self.module.moved_state().values()),
-            "missing_in_base": list(base.missing),
-            "licence": self.run.licence,
-            "cost": meter.cost(self.module, 0),
-            "settings": self.settings,
-        }
-
-    def _store(self, record: dict[str, Any], base: Backbone) -> None:
-        """Delta, the objectives' own heads, record and card; then the checkpoints are of no more use."""
-        folder, backbone = self.run.folder, self.module.backbone
-        moved = self.module.moved_state()
-        before = {n: v for n, v in base.model.state_dict().items() if n not in base.missing}
-        made = delta.Made(
-            self.run.backbone, base.reader.revision, base.reader.kind, delta.adapter_settings(backbone.model)
-        )
-        learnt = {name.removeprefix(INSIDE): v for name, v in moved.items() if name.startswith(INSIDE)}
-        delta.write(folder / delta.FILE, learnt, before, made, int8=self.run.int8)
-        heads = {name: v for name, v in moved.items() if not name.startswith(INSIDE)}
-        for number, objective in enumerate(self.module.objectives):
-            start = f"objectives.{number}."
-            own = {n.removeprefix(start): v for n, v in heads.items() if n.startswith(start)}
-            if own:
-                delta.write(folder / f"{objective.name}.safetensors", own, {}, made, int8=False)
-        record["cost"]["stored_bytes"] = (folder / delta.FILE).stat().st_size
-        files.write_json(folder / RECORD, record)
-        with files.atomic(folder / "README.md") as temporary:
-            temporary.write_text(card.text(record), encoding="utf-8")
-        curves.picture(folder, folder / "curves.png")
-        for path in (folder / CHECKPOINTS).glob("*.ckpt"):
-            path.unlink()
 
 
 def last_checkpoint(folder: Path) -> tuple[int, Path] | None:

@@ -8,6 +8,7 @@ import pytest
 from prompt_lab import discovery, grid, settings, trees
 from prompt_lab.errors import LabError
 from prompt_lab.pretraining import settings as pretraining_settings
+from prompt_lab.pretraining.running import execute as execute_pretraining
 from prompt_lab.progress import Bars
 from prompt_lab.running import execute
 from prompt_lab.testing.subject import TOY
@@ -66,6 +67,6 @@ def test_pretraining_file_runs(path: Path, tmp_path: Path) -> None:
     fast = ["--backbone", "tiny-masked", "--wandb", "disabled", "--out", str(tmp_path), "--probe.examples", "8"]
     fast += ["--data.texts", json.dumps(texts), "--data.max_length", "32", "--trainer.max_steps", "2"]
     run = pretraining_settings.parse([*base, "--config", str(path), *fast])
-    record = run.execute(Bars())
+    record = execute_pretraining(run, Bars())
     assert record["steps"] == 2
     assert record["task"] == path.stem, "the run is named after its file"
