@@ -16,6 +16,14 @@ def check_warmup(warmup: float) -> None:
         raise LabError(f"warmup is the fraction of all steps spent warming up, at least 0 and below 1; it was {warmup}")
 
 
+def rate(step: int, total: float, schedule: Schedule, warmup: float) -> float:
+    """The share of the learning rate that a step of ``total`` is taken with: never zero before the end, and 1 once at least."""
+    warm = int(warmup * total)
+    if step < warm:
+        return (step + 1) / (warm + 1)
+    return 1.0 if schedule == "constant" else max(0.0, (total - step) / max(1.0, total - warm))
+
+
 def adamw(groups: list[dict[str, Any]], trainer: pl.Trainer, schedule: Schedule, warmup: float, *, fused: bool) -> Any:
     """AdamW (Loshchilov and Hutter 2019) and its schedule, as Lightning takes them.
 
@@ -27,13 +35,9 @@ def adamw(groups: list[dict[str, Any]], trainer: pl.Trainer, schedule: Schedule,
         fused: the fused step takes a fifth of the time.
     """
 
-    def rate(step: int) -> float:
-        total = float(trainer.estimated_stepping_batches)
-        warm = int(warmup * total)
-        if step < warm:
-            return (step + 1) / (warm + 1)
-        return 1.0 if schedule == "constant" else max(0.0, (total - step) / max(1.0, total - warm))
+    def at(step: int) -> float:
+        return rate(step, float(trainer.estimated_stepping_batches), schedule, warmup)
 
     optimizer = torch.optim.AdamW(groups, fused=fused)
-    scheduler = torch.optim.lr_scheduler.LambdaLR(optimizer, rate)
+    scheduler = torch.optim.lr_scheduler.LambdaLR(optimizer, at)
     return {"optimizer": optimizer, "lr_scheduler": {"scheduler": scheduler, "interval": "step"}}

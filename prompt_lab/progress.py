@@ -39,8 +39,8 @@ class Bars:
         """A line that stays."""
         self.console.print(line, highlight=False, soft_wrap=True)
 
-    def begin(self, what: str, total: int) -> None:
-        """Start the run's bar anew."""
+    def begin(self, what: str, total: int | None) -> None:
+        """Start the run's bar anew; ``total`` is None where nobody knows it yet."""
         if self._run is not None:
             self._bars.remove_task(self._run)
         self._run = self._bars.add_task(what, total=total)
@@ -54,7 +54,8 @@ class Bars:
         if not self.console.is_terminal and time.monotonic() - self._said > LINE_SECONDS:
             self._said = time.monotonic()
             task = self._bars.tasks[self._bars.task_ids.index(self._run)]
-            self.say(f"  {task.description} {task.completed:.0f}/{task.total:.0f}")
+            of = "" if task.total is None else f"/{task.total:.0f}"
+            self.say(f"  {task.description} {task.completed:.0f}{of}")
 
     def cell_done(self) -> None:
         """One run of the grid."""

@@ -6,7 +6,6 @@ import sys
 from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -20,6 +19,7 @@ from prompt_lab.data.few_shot import FewShotData
 from prompt_lab.data.sampling import fingerprint
 from prompt_lab.errors import LabError
 from prompt_lab.experiment import Experiment
+from prompt_lab.optimizing import rate
 from prompt_lab.paradigms.fine_tuning import FineTuning
 from prompt_lab.paradigms.pattern_tuning import PatternTuning
 from prompt_lab.progress import Bars
@@ -64,7 +64,7 @@ PARTS = {
     "": {"schema", "paradigm", "strategy", "task", "backbone", "backbone_revision", "k", "split_seed", "init_seed",
          "order_seed", "selection", "template", "answer", "tuning", "metric", "scores", "recall_per_class", "trivial",
          "collapsed", "data", "budget", "cost", "environment", "trials", "started", "finished", "settings", "config"},
-    "scores": {f"{split}/{s}" for split in ("test", "val") for s in ("acc", "f1_macro", "f1", "mcc", "ece", "nll")},
+    "scores": {f"{split}/{s}" for split in ("test", "val") for s in ("acc", "f1_macro", "f1", "mcc", "ece", "nll", "auc")},
     "data": {"fingerprint", "test_fingerprint", "train", "validation", "test", "cleaned"},
     "budget": {"labels_train", "labels_validation", "unlabeled_texts", "external_labels", "demonstrations", "model_calls"},
     "cost": {"trained_parameters", "total_parameters", "stored_bytes", "seconds", "steps", "tokens", "model_calls",
@@ -394,15 +394,13 @@ def test_bad_input_is_refused_before_weights_are_loaded(
 
 @pytest.mark.parametrize("warmup", [0, 0.1, 0.5, 0.99])
 @pytest.mark.parametrize("total", [1, 2, 7, 100])
-def test_warm_up_ends_within_training(monkeypatch: pytest.MonkeyPatch, total: int, warmup: float) -> None:
-    monkeypatch.setattr(PatternTuning, "trainer", SimpleNamespace(estimated_stepping_batches=total))
-    module = PatternTuning(warmup=warmup)
-    rates = [module._rate(step) for step in range(total)]
+def test_warm_up_ends_within_training(total: int, warmup: float) -> None:
+    rates = [rate(step, total, "linear", warmup) for step in range(total)]
     top = rates.index(1.0)
     assert top == int(warmup * total)
     assert all(0 < a < b for a, b in pairwise(rates[: top + 1])), "it rises from above zero"
     assert all(a > b > 0 for a, b in pairwise(rates[top:])), "and falls, but no step is lost"
-    assert module._rate(total) == 0
+    assert rate(total, total, "linear", warmup) == 0
 
 
 def test_the_heads_learning_rate_is_its_own(tmp_path: Path) -> None:

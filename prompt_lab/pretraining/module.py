@@ -101,10 +101,11 @@ class Pretraining(pl.LightningModule):
         self.backbone.model.set_attn_implementation(wanted)
         self.train()
         self.backbone.train(self.tuning.dropout)
+        self._seed = torch.initial_seed()
 
     def on_train_batch_start(self, batch: Passages, batch_idx: int) -> None:
-        """Dropout depends on the step alone, so that a run that goes on draws what it would have drawn."""
-        torch.manual_seed(batch_idx)
+        """Dropout depends on the seed and the step alone, so that a run that goes on draws what it would have drawn."""
+        torch.manual_seed(self._seed * 1_000_003 + batch_idx)
 
     def training_step(self, batch: Passages, batch_idx: int) -> Tensor:
         """The weighted sum of the objectives' losses."""

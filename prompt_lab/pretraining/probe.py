@@ -6,9 +6,7 @@ from functools import partial
 
 import lightning.pytorch as pl
 import torch
-from torch import Tensor
 from torch.utils.data import DataLoader
-from torchmetrics.functional.classification import binary_auroc, multiclass_accuracy
 
 from prompt_lab.backbones.backbone import Backbone
 from prompt_lab.backbones.reader import Reader
@@ -18,6 +16,7 @@ from prompt_lab.data.reading import read
 from prompt_lab.errors import LabError
 from prompt_lab.paradigms.zero_shot import ZeroShot
 from prompt_lab.progress import Bars
+from prompt_lab.reporting.scores import scores
 from prompt_lab.tasks import load_task
 
 BATCH = 64
@@ -67,18 +66,14 @@ class Prompt:
 
     @torch.no_grad()
     def scores(self, backbone: Backbone, device: torch.device) -> dict[str, float]:
-        """``acc``, and with two labels ``auc``, the area under the ROC curve: how well they are ranked, whatever the bias."""
+        """``acc`` and ``auc``, as a record has them."""
         collated = partial(collate, reader=backbone.reader)
         logp, labels = [], []
         for batch in DataLoader(self._rows, BATCH, collate_fn=collated):  # type: ignore[arg-type]
             logp.append(self._paradigm.answer(backbone, batch.to(device)).float().log_softmax(-1).cpu())
             labels.append(batch.label)
-        logp_NC, label_N = torch.cat(logp), torch.cat(labels)
-        found = {"acc": float(multiclass_accuracy(logp_NC, label_N, logp_NC.shape[1], average="micro"))}
-        if logp_NC.shape[1] == len(label_N.unique()) == 2:
-            margin_N: Tensor = logp_NC[:, 1] - logp_NC[:, 0]
-            found["auc"] = float(binary_auroc(margin_N.sigmoid(), label_N))
-        return found
+        found = scores(torch.cat(logp), torch.cat(labels), "")
+        return {name: found[name] for name in ("acc", "auc") if name in found}
 
 
 class Followed(pl.Callback):

@@ -7,6 +7,7 @@ import torch
 from torch import Tensor
 from torchmetrics.functional.classification import (
     multiclass_accuracy,
+    multiclass_auroc,
     multiclass_calibration_error,
     multiclass_f1_score,
     multiclass_matthews_corrcoef,
@@ -27,7 +28,8 @@ def scores(logp_NC: Tensor, label_N: Tensor, prefix: str) -> dict[str, float]:
 
     Returns:
         ``acc``; ``f1_macro``; ``f1`` of the last label; ``mcc``; ``ece``, the expected calibration error over 15 bins (Guo et al.
-        2017); ``nll``.
+        2017); ``nll``; and, where every label occurs, ``auc``, the area under the ROC curve of each label against the rest, in
+        the mean over labels: how well examples are ranked, whatever the bias towards a label.
     """
     classes = logp_NC.shape[1]
     predicted_N = logp_NC.argmax(1)
@@ -40,6 +42,8 @@ def scores(logp_NC: Tensor, label_N: Tensor, prefix: str) -> dict[str, float]:
         "ece": multiclass_calibration_error(logp_NC.exp(), label_N, classes, n_bins=15),
         "nll": torch.nn.functional.nll_loss(logp_NC, label_N),
     }
+    if len(label_N.unique()) == classes:
+        found["auc"] = multiclass_auroc(logp_NC.double().softmax(1), label_N, classes)
     return {prefix + name: round(float(value), 6) for name, value in found.items()}
 
 
