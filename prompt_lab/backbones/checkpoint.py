@@ -3,7 +3,7 @@
 import hashlib
 import io
 from abc import ABC, abstractmethod
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager, redirect_stderr
 from functools import cached_property
 from pathlib import Path
@@ -146,12 +146,15 @@ def revision_of(source: Checkpoint, model: Any, missing: Collection[str]) -> str
 
 def weights_hash(model: Any, without: Collection[str] = ()) -> str:
     """sha256 over the names and values of all parameters and buffers but some, as ``sha256:`` and 16 hex digits."""
+    return tensors_hash({key: value for key, value in model.state_dict().items() if key not in without})
+
+
+def tensors_hash(tensors: Mapping[str, Any], *said: str) -> str:
+    """sha256 over the names and values of tensors, after some words, as ``sha256:`` and 16 hex digits."""
     import torch
 
-    digest = hashlib.sha256()
-    for key, value in sorted(model.state_dict().items()):
-        if key in without:
-            continue
+    digest = hashlib.sha256("".join(said).encode())
+    for key, value in sorted(tensors.items()):
         digest.update(key.encode())
         digest.update(value.detach().cpu().reshape(-1).contiguous().view(torch.uint8).numpy().data)
     return f"sha256:{digest.hexdigest()[:16]}"

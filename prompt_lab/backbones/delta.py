@@ -7,8 +7,9 @@ in, such as LoRA's matrices, is merged into its layers. The file's metadata name
 
 import json
 import warnings
-from collections.abc import Collection, Mapping
-from dataclasses import asdict, dataclass
+from collections.abc import Collection, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -18,7 +19,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor
 
-from prompt_lab.backbones.checkpoint import Checkpoint, revision_of
+from prompt_lab.backbones.checkpoint import READERS, Checkpoint, revision_of, tensors_hash
 from prompt_lab.backbones.reader import Kind
 from prompt_lab.errors import LabError
 from prompt_lab.reporting.files import atomic
@@ -33,7 +34,7 @@ class Made:
     """What a delta says of itself.
 
     Attributes:
-        base: the backbone it stands on, by name.
+        base: the backbone it stands on, by name; a folder by its whole path.
         base_revision: the base's revision, or a hash of its weights.
         kind: of backbone that base and delta make: masked, causal or seq2seq.
         peft: settings of the adapter that was put in through peft, as JSON; empty without one.
@@ -64,10 +65,13 @@ def write(path: Path, learnt: Mapping[str, Tensor], base: Mapping[str, Tensor], 
         if int8 and value.ndim == 2 and name in base:
             difference = value - base[name].float().cpu()
             scale = (difference.abs().amax(1, keepdim=True) / _STEPS).clamp_min(1e-12)
-            stored[name] = (difference / scale).round().to(torch.int8)
+            stored[name] = (difference / scale).round().to(torch.int8).contiguous()
             stored[name + SCALE] = scale
         else:
             stored[name] = value.half().contiguous()
+    base_folder = Path(made.base).expanduser()
+    if base_folder.is_dir():
+        made = replace(made, base=str(base_folder.resolve()))
     with atomic(path) as temporary:
         try:
             save_file(stored, temporary, asdict(made))
@@ -96,17 +100,19 @@ class Adapted(Checkpoint):
         Raises:
             LabError: it cannot be read, or is no delta of this kind.
         """
-        try:
-            with safe_open(folder / FILE, framework="pt") as stored:
-                return Made(**(stored.metadata() or {}))
-        except (OSError, SafetensorError, TypeError) as error:
-            raise LabError(
-                f"{folder / FILE} is not a delta that `prompt-lab pretrain` wrote, or it is damaged ({error})"
-            ) from error
+        with _readable(folder), safe_open(folder / FILE, framework="pt") as stored:
+            made = Made(**(stored.metadata() or {}))
+            if made.kind not in READERS:
+                raise ValueError(f"it is of kind {made.kind!r}")
+            return made
 
     @cached_property
     def _made(self) -> Made:
         return self.made(self.folder)
+
+    def _stored(self) -> dict[str, Tensor]:
+        with _readable(self.folder), safe_open(self.folder / FILE, framework="pt") as file:
+            return {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
 
     def kind(self) -> Kind:
         """As the delta says."""
@@ -114,11 +120,17 @@ class Adapted(Checkpoint):
 
     def config(self) -> Any:
         """The base's."""
-        return self._base.config()
+        with standing(self.folder, self._base.name):
+            return self._base.config()
 
     def tokenizer(self) -> Any:
         """The base's."""
-        return self._base.tokenizer()
+        with standing(self.folder, self._base.name):
+            return self._base.tokenizer()
+
+    def revision(self) -> str:
+        """A hash of the base's revision and of what is stored: merging matrices may round differently elsewhere."""
+        return tensors_hash(self._stored(), self._made.base_revision, self._made.peft)
 
     def model(self) -> tuple[Any, tuple[str, ...]]:
         """The base with the delta merged into its weights.
@@ -126,32 +138,67 @@ class Adapted(Checkpoint):
         Raises:
             LabError: the base is not the one that the delta was made for, or they do not fit.
         """
-        model, missing = self._base.model()
+        with standing(self.folder, self._base.name):
+            model, missing = self._base.model()
         revision = revision_of(self._base, model, missing)
         if revision != self._made.base_revision:
             raise LabError(
                 f"the delta {self.folder / FILE} was made for {self._made.base} ({self._made.base_revision}), but that is now "
                 f"{revision}. Use the same version of it, or make the delta again with `prompt-lab pretrain`."
             )
-        with safe_open(self.folder / FILE, framework="pt") as file:
-            stored = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
-        merged = _with_adapter(model, self._made.peft) if self._made.peft else model
-        inside = merged.base_model.model if self._made.peft else model
-        own = inside.state_dict()
-        wrong = sorted(name for name in stored if name.removesuffix(SCALE) not in own)
+        stored = self._stored()
+        with _readable(self.folder):
+            adapted = _with_adapter(model, self._made.peft) if self._made.peft else None
+        wrong = _put(stored, model)
         if wrong:
             raise LabError(
-                f"the delta {self.folder / FILE} does not fit {self._made.base}, which has no {', '.join(wrong[:3])}"
+                f"the delta {self.folder / FILE} does not fit {self._made.base}: {', '.join(wrong[:3])} "
+                "are no parameters of it, or of other sizes"
             )
-        with torch.no_grad():
-            for name, value in stored.items():
-                if value.dtype == torch.int8:
-                    own[name] += value.float() * stored[name + SCALE].float()
-                elif not name.endswith(SCALE):
-                    own[name].copy_(value)
-        if self._made.peft:
-            model = merged.merge_and_unload()
+        if adapted is not None:
+            model = adapted.merge_and_unload()
         return model.requires_grad_(True), still_missing(model, missing, stored)
+
+
+@contextmanager
+def standing(folder: Path, base: str) -> Iterator[None]:
+    """Say which delta it was that asked for a base, when the base cannot be had."""
+    try:
+        yield
+    except LabError as error:
+        raise LabError(f"the delta {folder / FILE} stands on {base!r}: {error}") from error
+
+
+@contextmanager
+def _readable(folder: Path) -> Iterator[None]:
+    try:
+        yield
+    except (OSError, SafetensorError, TypeError, ValueError, KeyError) as error:
+        raise LabError(
+            f"{folder / FILE} is not a delta that `prompt-lab pretrain` wrote, or it is damaged ({error})"
+        ) from error
+
+
+@torch.no_grad()
+def _put(stored: Mapping[str, Tensor], model: Any) -> list[str]:
+    """Put what was stored into a model; or name what does not fit, and leave the model alone."""
+    own: dict[str, Tensor] = model.state_dict(keep_vars=True)
+
+    def fits(name: str, value: Tensor) -> bool:
+        if name.endswith(SCALE):
+            whole = stored.get(name.removesuffix(SCALE))
+            return whole is not None and value.shape == (len(whole), 1)
+        shape_fits = name in own and value.shape == own[name].shape
+        return shape_fits and (value.dtype != torch.int8 or name + SCALE in stored)
+
+    wrong = sorted(name for name, value in stored.items() if not fits(name, value))
+    done: set[int] = set()  # a tensor that two names share moves once
+    for name, value in stored.items():
+        if wrong or name.endswith(SCALE) or id(own[name]) in done:
+            continue
+        done.add(id(own[name]))
+        own[name].copy_(own[name] + value * stored[name + SCALE] if value.dtype == torch.int8 else value)
+    return wrong
 
 
 def still_missing(model: Any, missing: Collection[str], found: Collection[str]) -> tuple[str, ...]:
@@ -174,8 +221,7 @@ def adapter_settings(model: Any) -> str:
     found = getattr(model, "peft_config", None)
     if not found:
         return ""
-    given = found["default"].to_dict()
-    plain = {k: sorted(v) if isinstance(v, set) else v for k, v in given.items()}
-    return json.dumps(
-        {k: v for k, v in plain.items() if isinstance(v, str | int | float | bool | list) and v != []}, default=str
-    )
+    given = {k: sorted(v) if isinstance(v, set) else v for k, v in found["default"].to_dict().items()}
+    plain = {k: v for k, v in given.items() if v and isinstance(v, str | int | float | bool | list)}
+    plain.pop("peft_version", None)  # the same adapter under another peft is the same
+    return json.dumps(plain, sort_keys=True)

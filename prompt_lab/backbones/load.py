@@ -23,11 +23,15 @@ def checkpoint(name: str) -> Checkpoint:
     """Where the backbone of that name comes from; nothing is read yet.
 
     Raises:
-        LabError: the name is a path that does not exist, or nearly the name of a packaged backbone.
+        LabError: the name is a path that does not exist, a damaged delta, or nearly the name of a packaged backbone.
     """
     folder = Path(name).expanduser()
     if (folder / delta.FILE).is_file() and not (folder / "config.json").exists():
-        return delta.Adapted(folder, checkpoint(delta.Adapted.made(folder).base), name)
+        base = delta.Adapted.made(folder).base
+        with delta.standing(folder, base):
+            if Path(base).expanduser().resolve() == folder.resolve():
+                raise LabError("that is the delta itself. Delete its folder and make it again under another name.")
+            return delta.Adapted(folder, checkpoint(base), name)
     if folder.is_dir():
         return Pretrained(str(folder))
     if name in packaged():

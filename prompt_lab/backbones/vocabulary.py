@@ -20,15 +20,16 @@ class ChunkedCrossEntropy(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, hidden_MD: Tensor, weight_VD: Tensor, bias_V: Tensor | None, target_M: Tensor) -> Any:
         """Mean loss, and [M] whether each token is right; the mean over no token is zero."""
-        count = max(len(target_M), 1)
+        ctx.count = max(len(target_M), 1)
         device = hidden_MD.device.type
         mixed = torch.is_autocast_enabled(device)
         dtype = torch.get_autocast_dtype(device) if mixed else hidden_MD.dtype
         weight, bias = weight_VD.to(dtype), None if bias_V is None else bias_V.to(dtype)
         needs_hidden, needs_weight, needs_bias, _ = ctx.needs_input_grad
-        grad_hidden = torch.empty_like(hidden_MD) if needs_hidden else None
-        grad_weight = torch.zeros_like(weight_VD) if needs_weight else None
-        grad_bias = torch.zeros_like(weight_VD[:, 0]) if needs_bias else None
+        # of the sum, not the mean, and in float32: nothing is too small for float16
+        grad_hidden = torch.empty_like(hidden_MD, dtype=torch.float32) if needs_hidden else None
+        grad_weight = torch.zeros_like(weight_VD, dtype=torch.float32) if needs_weight else None
+        grad_bias = torch.zeros_like(weight_VD[:, 0], dtype=torch.float32) if needs_bias else None
         right_M = torch.empty(len(target_M), dtype=torch.bool, device=hidden_MD.device)
         total = hidden_MD.new_zeros((), dtype=torch.float32)
         with torch.autocast(device, enabled=False):
@@ -41,20 +42,29 @@ class ChunkedCrossEntropy(torch.autograd.Function):
                 total += (norm - logits.gather(1, target)).sum()
                 error = logits.sub_(norm).exp_()
                 error.scatter_add_(1, target, -torch.ones_like(target, dtype=error.dtype))
-                error /= count
                 if grad_bias is not None:
-                    grad_bias += error.sum(0).to(grad_bias.dtype)
+                    grad_bias += error.sum(0)
                 error = error.to(dtype)
                 if grad_hidden is not None:
-                    grad_hidden[part] = (error @ weight).to(hidden_MD.dtype)
+                    grad_hidden[part] = error @ weight
                 if grad_weight is not None:
-                    grad_weight += (error.T @ hidden).to(grad_weight.dtype)
+                    grad_weight += error.T @ hidden
         ctx.save_for_backward(grad_hidden, grad_weight, grad_bias)
         ctx.mark_non_differentiable(right_M)
-        return total / count, right_M
+        return total / ctx.count, right_M
 
     @staticmethod
     @torch.autograd.function.once_differentiable
     def backward(ctx: Any, grad: Tensor, _: Tensor) -> tuple[Tensor | None, ...]:
         """What was computed on the way forward, scaled."""
-        return *(None if g is None else g * grad.to(g.dtype) for g in ctx.saved_tensors), None
+        return *(None if g is None else g * (grad / ctx.count) for g in ctx.saved_tensors), None
+
+
+def cross_entropy(
+    hidden_MD: Tensor, weight_VD: Tensor, bias_V: Tensor | None, target_M: Tensor
+) -> tuple[Tensor, Tensor]:
+    """``ChunkedCrossEntropy``, which computes no gradients where none are wanted: mean loss, [M] whether each token is right."""
+    given = (hidden_MD, weight_VD, bias_V)
+    if not torch.is_grad_enabled():  # a Function cannot see that
+        given = (hidden_MD.detach(), weight_VD.detach(), None if bias_V is None else bias_V.detach())
+    return ChunkedCrossEntropy.apply(*given, target_M)

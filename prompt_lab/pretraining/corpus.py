@@ -2,8 +2,9 @@
 
 import hashlib
 import re
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -12,7 +13,7 @@ from prompt_lab.errors import LabError
 from prompt_lab.pretraining.objective import Objective
 from prompt_lab.pretraining.passages import NO_UNIT, Document
 
-SENTENCE_END = re.compile(r"(?<=[.!?])[\"')\]]*\s+|(?<=[。！？])[”’」』]*|\n+")
+SENTENCE_END = re.compile(r"(?<=[.!?])[\"'”’)\]]*\s+|(?<=[。！？])(?![。！？])[\"'”’」』）]*\s*|\n\s*")
 AT_ONCE = 1000
 """Documents that are tokenised at a time."""
 
@@ -42,7 +43,7 @@ def is_held_out(text: str, share: float) -> bool:
 def corpus(
     texts: Sequence[str],
     reader: Reader,
-    objectives: Iterable[Objective],
+    objectives: Sequence[Objective],
     progress: Callable[[int], None] = lambda done: None,
 ) -> Corpus:
     """Tokenise documents, and ask every objective for its units.
@@ -59,7 +60,7 @@ def corpus(
     if not texts:
         raise LabError("there is no text to learn from: all of it was left out or held out, or there was none")
     separator = _separator(reader)
-    special = np.array(sorted(reader.tokenizer.all_special_ids))
+    special = np.array(reader.tokenizer.all_special_ids)
     ids: list[np.ndarray] = []
     units: dict[str, list[np.ndarray]] = {}
     documents, sentences, at, unit_at = [0], [0], 0, dict.fromkeys((o.name for o in objectives), 0)
@@ -69,11 +70,12 @@ def corpus(
             own = objective.units(document)
             if own is None:
                 continue
-            ordinary = (own != NO_UNIT) & ~np.isin(document.ids, special)
+            unknown = own[np.isin(document.ids, special)]  # no unit is chosen in part
+            ordinary = (own != NO_UNIT) & ~np.isin(own, unknown)
             numbered = np.where(ordinary, own + unit_at[objective.name], NO_UNIT)
             unit_at[objective.name] += int(own.max(initial=-1)) + 1
             units.setdefault(objective.name, []).extend((numbered, np.full(len(separator), NO_UNIT)))
-        begins = [m.end() for m in SENTENCE_END.finditer(document.text)]
+        begins = [m.end() for m in SENTENCE_END.finditer(document.text) if m.end() < len(document.text)]
         within = np.unique(np.searchsorted(document.offsets[:, 0], begins))
         sentences += [at + int(i) for i in within if 0 < i < len(document.ids)]
         at += len(document.ids) + len(separator)
@@ -95,8 +97,19 @@ def _tokenised(texts: Sequence[str], reader: Reader) -> Iterator[Document]:
         encodings = reader.tokenizer(plain, add_special_tokens=False, verbose=False).encodings
         for text, encoding in zip(plain, encodings, strict=True):
             words = [NO_UNIT if w is None else w for w in encoding.word_ids]
-            offsets = np.array(encoding.offsets, dtype=np.int64).reshape(-1, 2)
-            yield Document(text, np.array(encoding.ids, dtype=np.int64), offsets, np.array(words, dtype=np.int64))
+            yield Document(
+                text, np.array(encoding.ids, dtype=np.int64), _trimmed(text, encoding), np.array(words, dtype=np.int64)
+            )
+
+
+def _trimmed(text: str, encoding: Any) -> np.ndarray:
+    """[N, 2] offsets without the blank before a word, which some tokenizers count to its first token, or make a token of."""
+    words = [*encoding.word_ids, None]
+    offsets = [
+        (start if text[start:end].isspace() and word != after else end - len(text[start:end].lstrip()), end)
+        for (start, end), word, after in zip(encoding.offsets, words, words[1:], strict=False)
+    ]
+    return np.array(offsets, dtype=np.int64).reshape(-1, 2)
 
 
 def _separator(reader: Reader) -> np.ndarray:

@@ -10,7 +10,11 @@ from prompt_lab.reporting.files import atomic
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-PANELS = {"loss": ("train/loss", "held_out/*_loss"), "held-out accuracy": ("held_out/*_acc",), "zero-shot": ("zero_shot/*",)}
+PANELS = {
+    "loss": ("train/loss", "held_out/*_loss"),
+    "held-out accuracy": ("held_out/*_acc",),
+    "zero-shot": ("zero_shot/*",),
+}
 """Panels of the picture, and what each shows."""
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9")
 Curves = dict[str, dict[int, float]]

@@ -25,7 +25,8 @@ class PlainText(pl.LightningDataModule):
     """Documents, of which a share is held out, packed into passages.
 
     The batch of a step is a function of ``seed`` and the step alone: which passages, how they are cut, and what is hidden in
-    them. A run that goes on from a checkpoint therefore sees what it would have seen.
+    them. A run that goes on from a checkpoint therefore sees what it would have seen. Several devices share the passages of
+    a step; what is hidden in them depends on how many they are.
 
     Args:
         texts: where documents come from.
@@ -80,6 +81,7 @@ class PlainText(pl.LightningDataModule):
             raise LabError(
                 f"data.max_length is {self.max_length}, but {reader.name!r} reads {reader.max_length} tokens at most"
             )
+        self.counts = []
         kept: tuple[list[str], list[str]] = ([], [])
         seen: set[str] = set()
         for texts in self.texts:
@@ -91,7 +93,7 @@ class PlainText(pl.LightningDataModule):
                 "left_out": 0,
                 "repeated": 0,
             }
-            bars.begin(f"reading {texts.name}", 0)
+            bars.begin(f"reading {texts.name}", None)
             for text in texts.documents():
                 if text in seen:
                     count["repeated"] += 1
@@ -104,6 +106,11 @@ class PlainText(pl.LightningDataModule):
                     count["held_out" if out else "documents"] += 1
                 bars.advance()
             self.counts.append(count)
+        if kept[0] and not kept[1]:
+            raise LabError(
+                f"none of {len(kept[0])} documents is held out for evaluation: give more, or raise data.held_out "
+                f"(it is {self.held_out})"
+            )
         self.train = self._packed(kept[0], reader, objectives, bars, "tokenising")
         self.evaluated = self._packed(kept[1], reader, objectives, bars, "tokenising what is held out")
 
@@ -137,13 +144,14 @@ class PlainText(pl.LightningDataModule):
         steps = trainer.max_steps * trainer.accumulate_grad_batches
         begun = trainer.global_step * trainer.accumulate_grad_batches
         module: Any = trainer.lightning_module
-        return _loader(Steps(begun, steps), partial(self.batch, objectives=list(module.objectives)))
+        return _loader(Steps(begun, steps), partial(self.batch, objectives=module.learnt))
 
     def val_dataloader(self) -> list[DataLoader[Any]]:
         """Passages of held-out documents for each objective that is measured, with the same words hidden every time."""
         assert self.evaluated is not None
+        assert self.trainer is not None
         batches = -(-min(len(self.evaluated), self.held_out_passages) // self.eval_batch_size)
-        module: Any = self.trainer.lightning_module if self.trainer else None
+        module: Any = self.trainer.lightning_module
         return [_loader(range(batches), partial(self.held_out_batch, objectives=[one])) for one in module.measured]
 
     def batch(self, step: int, objectives: Sequence[Objective]) -> Passages:
@@ -187,7 +195,7 @@ class Steps:
 def _hidden(
     packing: Packing, numbers: list[int], shift: int, objectives: Sequence[Objective], generator: torch.Generator
 ) -> Passages:
-    passages = packing.passages(numbers, shift, generator)
+    passages = packing.passages(numbers, shift)
     for objective in objectives:
         passages = objective.hide(passages, generator)
     return passages

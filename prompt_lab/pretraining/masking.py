@@ -43,7 +43,7 @@ class Masking(Objective):
         """Look up the mask and the ordinary tokens."""
         super().prepare(reader)
         self._mask_id = reader.mask_id
-        special = set(reader.tokenizer.all_special_ids)
+        special = set(reader.tokenizer.convert_tokens_to_ids(reader.special_tokens))
         size = min(len(reader.tokenizer), reader.config.vocab_size)
         self._ordinary = torch.tensor([i for i in range(size) if i not in special])
 
@@ -70,12 +70,12 @@ def choose(units_BT: Tensor, taken_BT: Tensor, rate: float, generator: torch.Gen
     """Draw whole units of each row, in random order, up to a share of the tokens that may be chosen.
 
     A unit is a run of tokens with the same number; one with a token that is already taken is left out. The share is kept
-    on average: the number of tokens is rounded up or down at random, and a unit that crosses it is in if most of it is.
+    on average, whatever the sizes: the unit that crosses it is in with a probability that is the part of it on this side.
 
     Args:
         units_BT: the unit of each token, -1 for tokens that are never chosen.
         taken_BT: tokens that are taken already.
-        rate: share of the tokens with a unit.
+        rate: share of the tokens with a unit, taken ones included.
         generator: draws.
 
     Returns:
@@ -88,9 +88,10 @@ def choose(units_BT: Tensor, taken_BT: Tensor, rate: float, generator: torch.Gen
     barred = torch.zeros(rows, length, dtype=torch.bool)
     barred = barred.scatter_reduce(1, run_BT, taken_BT | (units_BT == NO_UNIT), "amax")
     size = torch.zeros(rows, length).scatter_add_(1, run_BT, torch.ones(rows, length))
-    wanted = rate * (units_BT != NO_UNIT).sum(1, keepdim=True) + torch.rand(rows, 1, generator=generator)
+    wanted = rate * (units_BT != NO_UNIT).sum(1, keepdim=True)
     order = torch.rand(rows, length, generator=generator).masked_fill(barred | (size == 0), 2.0).argsort(1)
     sizes = size.gather(1, order)
     before = sizes.cumsum(1) - sizes
-    kept = (before + sizes / 2 <= wanted.floor()) & ~(barred | (size == 0)).gather(1, order)
+    part = torch.rand(rows, 1, generator=generator)
+    kept = (before + part * sizes < wanted) & ~(barred | (size == 0)).gather(1, order)
     return torch.zeros_like(barred).scatter(1, order, kept).gather(1, run_BT)

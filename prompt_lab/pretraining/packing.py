@@ -2,6 +2,7 @@
 
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -35,13 +36,12 @@ class Packing(ABC):
         """Passages in one pass over the corpus."""
 
     @abstractmethod
-    def passages(self, numbers: Sequence[int], shift: int, generator: torch.Generator) -> Passages:
-        """The passages of these numbers.
+    def passages(self, numbers: Sequence[int], shift: int) -> Passages:
+        """The passages of these numbers; each depends on its number and the shift alone.
 
         Args:
             numbers: which.
-            shift: moves the places where the corpus is cut, so that these differ from pass to pass.
-            generator: draws what has to be drawn.
+            shift: moves the places where the corpus is cut, or draws pairs, so that these differ from pass to pass.
         """
 
     def _batch(self, rows: list[list[Span]], glue: list[list[int]], relation: Tensor | None = None) -> Passages:
@@ -95,10 +95,12 @@ class FullSequences(Packing):
     def __len__(self) -> int:
         return max((len(self.corpus.ids) - self._room + 1) // self._room, 1)
 
-    def passages(self, numbers: Sequence[int], shift: int, generator: torch.Generator) -> Passages:
+    def passages(self, numbers: Sequence[int], shift: int) -> Passages:
         """``length`` tokens from each place; a corpus that is shorter makes one short passage."""
-        starts = [min(n * self._room + shift % self._room, max(len(self.corpus.ids) - self._room, 0)) for n in numbers]
-        spans = [[(start, min(start + self._room, len(self.corpus.ids)))] for start in starts]
+        size = len(self.corpus.ids)
+        first = shift % (max(size - len(self) * self._room, 0) + 1)  # so that the last passage still ends in the corpus
+        starts = [first + n * self._room for n in numbers]
+        spans = [[(start, min(start + self._room, size))] for start in starts]
         return self._batch(spans, [self.reader.prefix, self.reader.suffix])
 
 
@@ -129,20 +131,24 @@ class Pairs(Packing):
     def __len__(self) -> int:
         return len(self._spans)
 
-    def passages(self, numbers: Sequence[int], shift: int, generator: torch.Generator) -> Passages:
+    def passages(self, numbers: Sequence[int], shift: int) -> Passages:
         """Each segment with another one, or the next segment that has such a one: their relation is drawn."""
-        relation = torch.randint(len(self.relations), (len(numbers),), generator=generator)
-        pairs = [self._pair(n, self.relations[r], generator) for n, r in zip(numbers, relation.tolist(), strict=True)]
-        spans = [[self._spans[one], self._spans[other]] for one, other in pairs]
-        return self._batch(spans, [self.reader.prefix, self.reader.between, self.reader.suffix], relation)
+        pairs = [self._pair(number, shift) for number in numbers]
+        spans = [[self._spans[one], self._spans[other]] for one, other, _ in pairs]
+        glue = [self.reader.prefix, self.reader.between, self.reader.suffix]
+        return self._batch(spans, glue, torch.tensor([relation for _, _, relation in pairs]))
 
-    def _pair(self, number: int, relation: str, generator: torch.Generator) -> tuple[int, int]:
+    def _pair(self, number: int, shift: int) -> tuple[int, int, int]:
+        """Two segments and the number of their relation."""
+        generator = torch.Generator().manual_seed(shift * len(self) + number)
+        kind = int(torch.randint(len(self.relations), (), generator=generator))
+        relation = self.relations[kind]
         one = next(n % len(self) for n in range(number, number + len(self)) if self._others(n % len(self), relation))
         others = self._others(one, relation)
         drawn = int(torch.randint(sum(b - a for a, b in others), (), generator=generator))
         for a, b in others:
             if drawn < b - a:
-                return one, a + drawn
+                return one, a + drawn, kind
             drawn -= b - a
         raise AssertionError("drawn from all of them")
 
@@ -160,11 +166,11 @@ class Pairs(Packing):
         """Segments, and the document of each."""
         spans: list[Span] = []
         owners: list[int] = []
-        for number, (start, end) in enumerate(zip(self.corpus.documents, self.corpus.documents[1:], strict=False)):
+        for number, (start, end) in enumerate(pairwise(self.corpus.documents)):
             low, high = np.searchsorted(self.corpus.sentences, (start, end))
             bounds = [*self.corpus.sentences[low:high].tolist(), int(end) - 1]  # without the separator
             begin = bounds[0]
-            for left, right in zip(bounds, bounds[1:], strict=False):
+            for left, right in pairwise(bounds):
                 if right - begin > self._room and left > begin:
                     spans.append((begin, left))
                     owners.append(number)

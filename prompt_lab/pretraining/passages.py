@@ -19,7 +19,7 @@ class Document:
     Attributes:
         text: the text.
         ids: [N] token ids.
-        offsets: [N, 2] the characters of each token, from and up to.
+        offsets: [N, 2] the characters of each token, from and up to, without blanks before a word.
         words: [N] the number of the tokenizer's word that each token belongs to.
     """
 

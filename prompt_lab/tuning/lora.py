@@ -15,7 +15,8 @@ class Lora(Tuning):
     Args:
         rank: of the matrices.
         alpha: scale of what they add, divided by the rank.
-        targets: endings of the names of the linear layers that get matrices; all of the body by default.
+        targets: endings of the names of the linear layers that get matrices, such as ``query`` or ``output.dense``; all of the
+            body by default.
         learning_rate: of the matrices.
         weight_decay: AdamW's.
         dropout: whether the backbone's dropout is on during training.
@@ -35,29 +36,44 @@ class Lora(Tuning):
         super().__init__(learning_rate, weight_decay, dropout)
         if rank < 1:
             raise LabError(f"the rank of LoRA must be at least 1; it was {rank}")
+        if alpha <= 0:
+            raise LabError(f"alpha scales what LoRA adds and must be above 0; it was {alpha}")
         self.rank, self.alpha, self.targets = rank, alpha, targets
 
     def apply(self, backbone: Backbone) -> None:
         """Freeze everything and put the matrices in; at first they add nothing.
 
         Raises:
-            LabError: the body has no such layers.
+            LabError: the body has no layers with such an ending.
         """
         import peft
 
         inside = {id(m) for body in backbone.bodies() for m in body.modules()}
-        found = [n for n, m in backbone.model.named_modules() if id(m) in inside and _is_linear(m)]
-        names = [n for n in found if self.targets is None or n.endswith(tuple(self.targets))]
-        if not names:
-            ends = sorted({n.rpartition(".")[2] for n in found})
+        found = {n: m for n, m in backbone.model.named_modules() if id(m) in inside and _is_linear(m)}
+        ends = sorted({n.rpartition(".")[2] for n in found})
+        targets = ends if self.targets is None else self.targets
+        names = [n for n in found if any(_ends(n, t) for t in targets)]
+        wrong = [t for t in targets if not any(_ends(n, t) for n in names)]
+        if wrong or not names:
             raise LabError(
-                f"no linear layer of {backbone.reader.name!r} ends in {self.targets}; they end in {', '.join(ends)}"
+                f"no linear layer of {backbone.reader.name!r} ends in {wrong or targets}; they end in {', '.join(ends) or 'nothing'}"
             )
         backbone.requires_grad_(False)
-        config = peft.LoraConfig(r=self.rank, lora_alpha=self.alpha, target_modules=names)  # type: ignore[arg-type]
+        transposed = not any(isinstance(found[n], nn.Linear) for n in names)
+        config = peft.LoraConfig(
+            r=self.rank,
+            lora_alpha=self.alpha,  # type: ignore[arg-type]
+            target_modules=names,
+            fan_in_fan_out=transposed,
+        )
         with warnings.catch_warnings():  # peft asks transformers in a way that transformers has deprecated
             warnings.simplefilter("ignore", FutureWarning)
             peft.inject_adapter_in_model(config, backbone.model)
+
+
+def _ends(name: str, target: str) -> bool:
+    """Whether the last parts of a name are the target: ``wo`` does not end in ``o``."""
+    return f".{name}".endswith(f".{target}")
 
 
 def _is_linear(module: nn.Module) -> bool:

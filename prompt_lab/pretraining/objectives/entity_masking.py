@@ -11,10 +11,14 @@ from prompt_lab.pretraining.masking import Masking
 from prompt_lab.pretraining.objectives.whole_word_masking import CHINESE, spans_of
 from prompt_lab.pretraining.passages import Document
 
-_PIECE = re.compile(rf"{CHINESE.pattern}|[^\W_]+(?:['’.-][^\W_]+)*")
-_NAME = r"[^\W\d_a-z][^\W_]*(?:['’.-][^\W_]+)*"
-_MENTION = re.compile(rf"\b{_NAME}(?:(?: (?:of|the|de|von|van|and)){{0,2}} {_NAME})*")
-_STARTS_SENTENCE = re.compile(r"(?:^|[.!?:\"“”(\n])\s*$")
+_CAPITALS = "".join(c for c in map(chr, range(0x2000)) if c.isupper())
+_LETTER = rf"[^\W_{CHINESE.pattern[1:]}"
+_REST = rf"{_LETTER}*(?:(?:[.-]|['’](?![sS]\b)){_LETTER}+)*"  # an 's is no part of a name
+_NAME = rf"[{_CAPITALS}]{_REST}"
+_PIECE = re.compile(rf"{CHINESE.pattern}|{_LETTER}{_REST}|[^\w\s]|_")
+_MENTION = re.compile(rf"(?<!{_LETTER}){_NAME}(?:(?: (?:of|the|de|von|van|and)){{0,2}} {_NAME})*")
+_BEFORE_SENTENCE = re.compile(r"(?:\A|[.!?:'\"‘“”(\n])\s*")
+_SPEAKER = re.compile(r"I(?:['’][a-z]+)?")
 
 
 class EntityMasking(Masking):
@@ -52,9 +56,10 @@ class EntityMasking(Masking):
 
 def recognised(text: str) -> Iterator[tuple[int, int]]:
     """Runs of capitalised words, (from, up to) in characters; ``of`` and the like may stand inside of one."""
+    starts = {before.end() for before in _BEFORE_SENTENCE.finditer(text)}
     for mention in _MENTION.finditer(text):
         alone = " " not in mention[0]
-        if not (alone and (_STARTS_SENTENCE.search(text[: mention.start()]) or mention[0] == "I")):
+        if not (alone and (mention.start() in starts or _SPEAKER.fullmatch(mention[0]))):
             yield mention.span()
 
 
@@ -63,7 +68,7 @@ def listed(text: str, entities: frozenset[tuple[str, ...]], longest: int) -> Ite
 
     Args:
         text: where they are looked for.
-        entities: each as its lower-cased words (Chinese characters are words of their own).
+        entities: each as its lower-cased words (Chinese characters and marks are words of their own).
         longest: the most words of one.
     """
     pieces = [(m[0].lower(), m.start(), m.end()) for m in _PIECE.finditer(text)]
@@ -84,7 +89,8 @@ def _read(path: Path) -> tuple[frozenset[tuple[str, ...]], int]:
         raise LabError(
             f"the list of entities {path} cannot be read ({error}); it must be UTF-8 with an entity a line"
         ) from error
-    found = frozenset(words for line in lines if (words := tuple(p.lower() for p in _PIECE.findall(line))))
+    named = [line for line in lines if any(map(str.isalnum, line))]
+    found = frozenset(tuple(piece.lower() for piece in _PIECE.findall(line)) for line in named)
     if not found:
         raise LabError(f"the list of entities {path} names none")
     return found, max(map(len, found))

@@ -6,6 +6,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from prompt_lab.backbones.backbone import Backbone
+from prompt_lab.errors import LabError
 from prompt_lab.pretraining.objective import Learnt, Objective
 from prompt_lab.pretraining.passages import Passages
 
@@ -16,9 +17,10 @@ RELATIONS = {2: ("next", "other document"), 3: ("next", "same document", "other 
 class NextSentence(Objective):
     """Next-sentence prediction, read at the first token through a head of its own.
 
-    BERT asks whether the second passage is the next one or comes from another document (Devlin et al. 2019, section 3.1). The
-    three-way form asks whether it is the next one, another one of the same document, or one of another document; PPT pretrains
-    prompts for sentence pairs with it (Gu et al. 2022, section 3.2.1). The head is kept beside the backbone's delta.
+    BERT asks whether the second passage is the next one or a random one (Devlin et al. 2019, section 3.1), which its code, and
+    this, draw from another document. The three-way form asks whether it is the next one, another one of the same document, or
+    one of another document; PPT pretrains prompts for sentence pairs with it (Gu et al. 2022, section 3.2.1). The head is kept
+    beside the backbone's delta.
 
     Args:
         weight: of its loss in the sum.
@@ -27,6 +29,8 @@ class NextSentence(Objective):
 
     def __init__(self, weight: float = 1.0, ways: Literal[2, 3] = 3) -> None:
         super().__init__(weight)
+        if ways not in RELATIONS:
+            raise LabError(f"ways is the number of relations to tell apart, 2 or 3; it was {ways}")
         self.ways: int = ways
 
     @property
