@@ -441,7 +441,7 @@ class TestRefused:
 
         stored(tmp_path, base, {})
         before = (tmp_path / delta.FILE).read_bytes()
-        monkeypatch.setattr(delta, "save_file", full)
+        monkeypatch.setattr("safetensors.torch.save_file", full)
         message = refusal(lambda: stored(tmp_path, base, moved(weights(checkpoint(str(base))), QUERY)))
         assert message.startswith(f"cannot write {tmp_path / delta.FILE}: ")
         assert "No space left on device" in message

@@ -42,6 +42,17 @@ def test_a_reader_sees_the_old_file_until_the_new_one_is_whole(tmp_path: Path) -
     assert [p.name for p in path.parent.iterdir()] == ["file"]
 
 
+@pytest.mark.parametrize("mask", [0o022, 0o077])
+def test_others_may_read_it_as_any_other_file(tmp_path: Path, mask: int) -> None:
+    before = os.umask(mask)
+    try:
+        files.write_json(tmp_path / "file", {})
+        assert os.umask(mask) == mask, "it is left as it was"
+    finally:
+        os.umask(before)
+    assert (tmp_path / "file").stat().st_mode & 0o777 == 0o666 & ~mask
+
+
 @pytest.mark.parametrize("error", [RuntimeError, KeyboardInterrupt])
 def test_a_write_that_breaks_off_leaves_the_old_file(tmp_path: Path, error: type[BaseException]) -> None:
     path = tmp_path / "file"
@@ -113,7 +124,7 @@ def test_delta_on_a_full_disk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
     def full(*_: Any) -> None:
         raise delta.SafetensorError("Error while serializing: I/O error: No space left on device (os error 28)")
 
-    monkeypatch.setattr(delta, "save_file", full)
+    monkeypatch.setattr("safetensors.torch.save_file", full)
     with pytest.raises(LabError, match=r"cannot write .*delta.safetensors: .*No space left on device"):
         runs.record(tmp_path, {"save_model": True})
     assert not list(tmp_path.rglob("record.json"))

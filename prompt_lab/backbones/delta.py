@@ -16,13 +16,12 @@ from typing import Any
 
 import torch
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
 from torch import Tensor
 
 from prompt_lab.backbones.checkpoint import READERS, Checkpoint, revision_of, tensors_hash
 from prompt_lab.backbones.reader import Kind
 from prompt_lab.errors import LabError
-from prompt_lab.reporting.files import atomic
+from prompt_lab.reporting.files import write_tensors
 
 FILE = "delta.safetensors"
 SCALE = "::scale"
@@ -72,11 +71,7 @@ def write(path: Path, learnt: Mapping[str, Tensor], base: Mapping[str, Tensor], 
     base_folder = Path(made.base).expanduser()
     if base_folder.is_dir():
         made = replace(made, base=str(base_folder.resolve()))
-    with atomic(path) as temporary:
-        try:
-            save_file(stored, temporary, asdict(made))
-        except SafetensorError as error:  # its own word for a full disk
-            raise OSError(str(error)) from error
+    write_tensors(path, stored, asdict(made))
 
 
 class Adapted(Checkpoint):

@@ -3,11 +3,10 @@
 from pathlib import Path
 
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
 
 from prompt_lab.errors import LabError
 from prompt_lab.paradigms import Paradigm
-from prompt_lab.reporting.files import atomic
+from prompt_lab.reporting.files import write_tensors
 
 FILE = "delta.safetensors"
 
@@ -21,11 +20,7 @@ def save(path: Path, module: Paradigm) -> None:
     state = {name: value.cpu().contiguous().clone() for name, value in module.moved_state().items()}
     reader = module.backbone.reader
     made_for = {"backbone": reader.name, "revision": reader.revision, "paradigm": type(module).__name__}
-    with atomic(path) as temporary:
-        try:
-            save_file(state, temporary, made_for)
-        except SafetensorError as error:  # its own word for a full disk
-            raise OSError(str(error)) from error
+    write_tensors(path, state, made_for)
 
 
 def load(path: Path, module: Paradigm) -> None:

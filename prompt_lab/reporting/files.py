@@ -43,6 +43,8 @@ def atomic(path: Path) -> Iterator[Path]:
         yield temporary
         with temporary.open("rb") as written:
             os.fsync(written.fileno())
+        os.umask(mask := os.umask(0o077))
+        temporary.chmod(0o666 & ~mask)  # as any other file: mkstemp makes one for its owner alone
         temporary.replace(path)
     except OSError as error:
         raise _unwritable(path, error) from error
@@ -60,6 +62,27 @@ def write_lines(path: Path, rows: list[dict[str, Any]]) -> None:
     """Write JSON lines atomically."""
     with atomic(path) as temporary:
         temporary.write_text("".join(json.dumps(r, ensure_ascii=False) + "\n" for r in rows), encoding="utf-8")
+
+
+def write_tensors(path: Path, tensors: Mapping[str, Any], said: Mapping[str, str]) -> None:
+    """Write a safetensors file atomically.
+
+    Args:
+        path: the file.
+        tensors: by name.
+        said: its metadata.
+
+    Raises:
+        LabError: the folder cannot be written to, or the disk is full.
+    """
+    from safetensors import SafetensorError
+    from safetensors.torch import save_file
+
+    with atomic(path) as temporary:
+        try:
+            save_file(dict(tensors), temporary, dict(said))
+        except SafetensorError as error:  # its own word for a full disk
+            raise OSError(str(error)) from error
 
 
 def check_writable(folder: Path) -> None:
