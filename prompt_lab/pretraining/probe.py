@@ -97,4 +97,5 @@ class Followed(pl.Callback):
         """Keep the figures, and say them."""
         logged = trainer.callback_metrics.items()
         self.figures = {k: float(v) for k, v in logged if k.startswith(("held_out/", "zero_shot/"))}
-        self._bars.say(f"step {trainer.global_step}: " + ", ".join(f"{k} {v:.3f}" for k, v in self.figures.items()))
+        if trainer.is_global_zero:
+            self._bars.say(f"step {trainer.global_step}: " + ", ".join(f"{k} {v:.3f}" for k, v in self.figures.items()))
