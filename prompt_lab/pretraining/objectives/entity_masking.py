@@ -24,7 +24,7 @@ _SPEAKER = re.compile(r"I(?:['’][a-z]+)?")
 class EntityMasking(Masking):
     """Mentions of entities are chosen as wholes, nothing else (Sun et al. 2019, section 3.2.3).
 
-    Learnt beside ``TokenMasking`` or ``WholeWordMasking``, which then choose among the rest.
+    Name it before ``TokenMasking`` or ``WholeWordMasking``: they then choose among the rest.
 
     Args:
         weight: of its loss in the sum.
