@@ -14,7 +14,8 @@ class ChunkedCrossEntropy(torch.autograd.Function):
     """``F.cross_entropy(F.linear(hidden, weight, bias), target)`` and whether the best token is the target, chunk by chunk.
 
     The gradients are computed on the way forward, so that nothing of size [M, V] is kept for the way back. On two CPU cores
-    a step of a small masked LM takes about three quarters of the time that it takes with the logits at once. There is no second derivative.
+    a step of a small masked LM takes about three quarters of the time that it takes with the logits at once.
+    There is no second derivative.
     """
 
     @staticmethod

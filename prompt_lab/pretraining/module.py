@@ -28,7 +28,8 @@ class Pretraining(pl.LightningModule):
         head_learning_rate: of the language-model head and of the objectives' own heads; the tuning's by default.
         schedule: of the learning rate after warm-up: ``linear`` to zero, or ``constant``.
         warmup: fraction of all steps over which the learning rate rises from zero.
-        attention: how attention is computed; ``eager`` trains a small body almost twice as fast as ``sdpa`` on a CPU, and is used there.
+        attention: how attention is computed; ``auto`` is ``eager`` on a CPU, where it trains a small body almost twice as fast, and
+            ``sdpa`` elsewhere.
     """
 
     def __init__(
