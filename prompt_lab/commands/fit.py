@@ -19,7 +19,7 @@ PRINTING = ("--help", "-h", "--print_config", "--model.help", "--data.help", "--
 
 def main(words: Sequence[str]) -> int:
     """Parse, run, print the scores and where the record lies."""
-    if any(w.split("=")[0] in PRINTING or w.endswith(".help") for w in words):
+    if only_prints(words):
         settings.print_and_exit(words)
     parsed = settings.parse(words)
     experiment = parsed.experiment()
@@ -36,6 +36,11 @@ def main(words: Sequence[str]) -> int:
         print(f"{name:<14} {value:.4f}")
     print(experiment.folder / files.RECORD)
     return 0
+
+
+def only_prints(words: Sequence[str]) -> bool:
+    """Whether the words ask for help or for the configuration."""
+    return any(w.split("=")[0] in PRINTING or w.endswith(".help") for w in words)
 
 
 def first() -> bool:

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from prompt_lab import settings as experiment_settings
-from prompt_lab.commands.fit import PRINTING, first, held
+from prompt_lab.commands.fit import first, held, only_prints
 from prompt_lab.pretraining import settings
 from prompt_lab.pretraining.run import RECORD
 from prompt_lab.pretraining.running import execute
@@ -15,7 +15,7 @@ from prompt_lab.reporting import files
 
 def main(words: Sequence[str]) -> int:
     """Parse, run or go on with a run, print the scores and where the delta lies."""
-    if any(w.split("=")[0] in PRINTING or w.endswith(".help") for w in words):
+    if only_prints(words):
         experiment_settings.print_and_exit(words, settings.parser)
     pretrain = settings.parse(words)
     folder = pretrain.run.folder

@@ -11,6 +11,7 @@ import torch
 from torch.utils.data import DataLoader, Dataset
 
 from prompt_lab.batch import Example
+from prompt_lab.data.batching import mixed, refuse_below_one, refuse_uneven
 from prompt_lab.data.encoding import EncodedExample, Encoder, collate
 from prompt_lab.data.reading import read
 from prompt_lab.data.sampling import Draw, K, ValidationSize, draw, fingerprint
@@ -51,7 +52,7 @@ class FewShotData(pl.LightningDataModule):
         files: Files | None = None,
     ) -> None:
         super().__init__()
-        _refuse_below_one(
+        refuse_below_one(
             batch_size=batch_size, eval_batch_size=eval_batch_size, max_length=max_length, test_size=test_size
         )
         self.task: Task = load_task(task)
@@ -135,12 +136,7 @@ class FewShotData(pl.LightningDataModule):
 
     def train_dataloader(self) -> DataLoader[Any]:
         """Batches in a new order every epoch; the orders follow from ``order_seed`` alone."""
-        devices = self._rank_and_world()[1]
-        if self.batch_size % devices:
-            raise LabError(
-                f"data.batch_size is {self.batch_size}, over all devices together, which {devices} devices cannot share evenly. "
-                "Choose a multiple of their number."
-            )
+        refuse_uneven(self.batch_size, self._rank_and_world()[1])
         rows = encoded(self._encoder(), self.drawn.train)
         sampler = ShuffledBatches(len(rows), self.batch_size, self.order_seed, self._rank_and_world())
         return self._loader(Rows(rows), self._encoder(), sampler)
@@ -173,12 +169,6 @@ class FewShotData(pl.LightningDataModule):
         return DataLoader(batches, batch_size=None, sampler=sampler, collate_fn=partial(collate, reader=encoder.reader))
 
 
-def _refuse_below_one(**given: int | None) -> None:
-    for name, value in given.items():
-        if value is not None and value < 1:
-            raise LabError(f"data.{name} must be at least 1; it was {value}")
-
-
 class Rows(Dataset[list[EncodedExample]]):
     """Encoded examples that are fetched a batch at a time."""
 
@@ -205,7 +195,7 @@ class ShuffledBatches:
         return -(-self._rows // self._batch_size)
 
     def __iter__(self) -> Iterator[list[int]]:
-        generator = torch.Generator().manual_seed(self._seed * 1_000_003 + self._epoch)
+        generator = torch.Generator().manual_seed(mixed(self._seed, self._epoch))
         self._epoch += 1
         order = torch.randperm(self._rows, generator=generator).tolist()
         for start in range(0, self._rows, self._batch_size):

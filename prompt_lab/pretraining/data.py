@@ -1,7 +1,7 @@
 """The data module of pretraining: plain text, packed, in an order that a killed run goes on with."""
 
 from collections.abc import Iterator, Sequence
-from functools import partial
+from functools import lru_cache, partial
 from typing import Any
 
 import lightning.pytorch as pl
@@ -9,6 +9,7 @@ import torch
 from torch.utils.data import DataLoader
 
 from prompt_lab.backbones.reader import Reader
+from prompt_lab.data.batching import mixed, refuse_below_one, refuse_uneven
 from prompt_lab.errors import LabError
 from prompt_lab.pretraining.corpus import Corpus, corpus, is_held_out
 from prompt_lab.pretraining.left_out import LeftOut
@@ -17,8 +18,6 @@ from prompt_lab.pretraining.packing import FullSequences, Packing, Pairs
 from prompt_lab.pretraining.passages import Passages
 from prompt_lab.pretraining.texts.base import Texts
 from prompt_lab.progress import Bars
-
-_ODD = 1_000_003
 
 
 class PlainText(pl.LightningDataModule):
@@ -51,10 +50,7 @@ class PlainText(pl.LightningDataModule):
         seed: int = 13,
     ) -> None:
         super().__init__()
-        sizes = {"batch_size": batch_size, "eval_batch_size": eval_batch_size, "held_out_passages": held_out_passages}
-        for name, value in sizes.items():
-            if value < 1:
-                raise LabError(f"data.{name} must be at least 1; it was {value}")
+        refuse_below_one(batch_size=batch_size, eval_batch_size=eval_batch_size, held_out_passages=held_out_passages)
         if max_length < 16:
             raise LabError(f"data.max_length must be at least 16 tokens; it was {max_length}")
         if not 0 < held_out < 1:
@@ -136,11 +132,7 @@ class PlainText(pl.LightningDataModule):
         """The batches of all steps, from the trainer's step on."""
         trainer = self.trainer
         assert trainer is not None
-        if self.batch_size % trainer.world_size:
-            raise LabError(
-                f"data.batch_size is {self.batch_size}, over all devices together, which {trainer.world_size} devices cannot share "
-                "evenly. Choose a multiple of their number."
-            )
+        refuse_uneven(self.batch_size, trainer.world_size)
         steps = trainer.max_steps * trainer.accumulate_grad_batches
         begun = trainer.global_step * trainer.accumulate_grad_batches
         module: Any = trainer.lightning_module
@@ -159,12 +151,10 @@ class PlainText(pl.LightningDataModule):
         assert self.train is not None
         a_pass = max(len(self.train) // self.batch_size, 1)
         number, at = divmod(step, a_pass)
-        generator = torch.Generator().manual_seed(self.seed * _ODD + number)
-        shift = int(torch.randint(2**31, (), generator=generator))
-        order = torch.randperm(len(self.train), generator=generator)
+        shift, order = _pass(self.seed, number, len(self.train))
         chosen = order[at * self.batch_size : (at + 1) * self.batch_size].tolist()
         rank, world = (self.trainer.global_rank, self.trainer.world_size) if self.trainer else (0, 1)
-        drawing = torch.Generator().manual_seed((self.seed * _ODD + step) * world + rank)
+        drawing = torch.Generator().manual_seed(mixed(self.seed, step) * world + rank)
         return _hidden(self.train, chosen[rank::world] or chosen[:1], shift, objectives, drawing)
 
     def held_out_batch(self, number: int, objectives: Sequence[Objective]) -> Passages:
@@ -190,6 +180,14 @@ class Steps:
 
     def __iter__(self) -> Iterator[int]:
         return iter(range(self._begun, self._steps))
+
+
+@lru_cache(maxsize=1)
+def _pass(seed: int, number: int, passages: int) -> tuple[int, torch.Tensor]:
+    """How far a pass over the corpus shifts its cuts, and the order of its passages; kept for all steps of the pass."""
+    generator = torch.Generator().manual_seed(mixed(seed, number))
+    shift = int(torch.randint(2**31, (), generator=generator))
+    return shift, torch.randperm(passages, generator=generator)
 
 
 def _hidden(

@@ -8,6 +8,7 @@ from torch import Tensor, nn
 
 from prompt_lab.backbones.backbone import Backbone
 from prompt_lab.backbones.reader import Reader
+from prompt_lab.data.batching import mixed
 from prompt_lab.errors import LabError
 from prompt_lab.optimizing import Schedule, adamw, check_warmup
 from prompt_lab.pretraining.objective import Learnt, Objective
@@ -106,7 +107,7 @@ class Pretraining(pl.LightningModule):
 
     def on_train_batch_start(self, batch: Passages, batch_idx: int) -> None:
         """Dropout depends on the seed and the step alone, so that a run that goes on draws what it would have drawn."""
-        torch.manual_seed(self._seed * 1_000_003 + batch_idx)
+        torch.manual_seed(mixed(self._seed, batch_idx))
 
     def training_step(self, batch: Passages, batch_idx: int) -> Tensor:
         """The weighted sum of the objectives' losses."""
