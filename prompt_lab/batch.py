@@ -5,7 +5,7 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass, fields, replace
 from functools import cached_property
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 if TYPE_CHECKING:
     import torch
@@ -19,11 +19,14 @@ class Example:
         fields: text by field name (``text_a``, ``text_b``).
         label: index into the task's labels; None when unlabelled.
         origin: where it was read, such as ``train.csv:17``; not part of its identity.
+        soft: a probability for each label, in place of one label or beside it: what a teacher says (Hinton et al. 2015), or where
+            a number lies between two poles (Gao et al. 2021, section 4.1).
     """
 
     fields: Mapping[str, str]
     label: int | None = None
     origin: str = ""
+    soft: tuple[float, ...] | None = None
 
     @cached_property
     def key(self) -> str:
@@ -53,6 +56,8 @@ class Encoded:
             -1 where a row has fewer than N.
         label: [B] class index, -100 where unknown. Test batches are always unknown: the runner alone holds their labels.
         index: [B] the example's row in its split.
+        soft: [B, C] a probability for each label, where examples have them; as sealed as labels are.
+        view: [B] which of its views an example is shown in, where an encoder has several and shows one; None where all are shown.
         token_type_ids: [B*G, T] segment ids, for backbones that use them.
         decoder_input_ids: [B*G, S], for seq2seq backbones.
         tokens: how many tokens the model reads, padding left out.
@@ -63,6 +68,8 @@ class Encoded:
     slots: "torch.Tensor"
     label: "torch.Tensor"
     index: "torch.Tensor"
+    soft: "torch.Tensor | None" = None
+    view: "torch.Tensor | None" = None
     token_type_ids: "torch.Tensor | None" = None
     decoder_input_ids: "torch.Tensor | None" = None
     tokens: int = 0
@@ -73,6 +80,30 @@ class Encoded:
         return replace(
             self, **{k: v.to(device, non_blocking=non_blocking) for k, v in held.items() if hasattr(v, "to")}
         )
+
+    def take(self, which: "torch.Tensor") -> "Encoded":
+        """Some of the examples, by a mask [B] or their numbers; ``tokens`` is not known of a part and left at 0."""
+        return self._part(which, slice(None))
+
+    def rows(self, start: int, stop: int) -> "Encoded":
+        """All examples with some of their G rows, as if they had no others."""
+        return self._part(slice(None), slice(start, stop))
+
+    def _part(self, which: "torch.Tensor | slice", rows: slice) -> "Encoded":
+        size, width, _ = self.slots.shape
+
+        def inner(name: str) -> "torch.Tensor | None":
+            held: torch.Tensor | None = getattr(self, name)
+            return None if held is None else held.view(size, width, -1)[which, rows].flatten(0, 1)
+
+        def outer(name: str) -> "torch.Tensor | None":
+            held: torch.Tensor | None = getattr(self, name)
+            return None if held is None else held[which]
+
+        by_row = ("input_ids", "attention_mask", "token_type_ids", "decoder_input_ids")
+        by_example = ("label", "index", "soft", "view")
+        changed: dict[str, Any] = {name: inner(name) for name in by_row} | {name: outer(name) for name in by_example}
+        return replace(self, slots=self.slots[which, rows], tokens=0, **changed)
 
     def __len__(self) -> int:
         return len(self.label)

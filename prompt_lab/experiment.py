@@ -28,6 +28,7 @@ class Run:
         init_seed: seeds new parameters and dropout; the split's seed by default.
         order_seed: seeds the order of training examples; the split's seed by default.
         save_model: keep what moved as ``delta.safetensors`` beside the record.
+        score_stages: test the modules of earlier stages too, such as PET's teachers; their labels are compared at the end as well.
         out: folder of all results.
         wandb: ``auto`` is online when somebody is logged in, and offline otherwise.
         wandb_project: W&B project.
@@ -39,6 +40,7 @@ class Run:
     init_seed: int | None = None
     order_seed: int | None = None
     save_model: bool = True
+    score_stages: bool = False
     out: str = "runs"
     wandb: WandbMode = "auto"
     wandb_project: str = "prompt_lab"
@@ -91,7 +93,7 @@ class Experiment:
         reader = checkpoint(self.run.backbone).reader
         self.paradigm.prepare(self.data.task, reader)
         # one example shows whether the pattern leaves room for the text
-        self.paradigm.encoder(self.data.max_length).encode(self.data.sealed_test()[:1])
+        self.paradigm.encoder(self.data).encode(self.data.sealed_test()[:1], labels=False)
 
     @property
     def init_seed(self) -> int:
@@ -111,7 +113,7 @@ class Experiment:
             "init_seed": self.init_seed,
             "order_seed": self.data.order_seed,
             "selection": self.run.select,
-            "template": str(self.paradigm.template),
+            "template": self.paradigm.shown_template,
             "answer": type(self.paradigm.answer).__name__,
             "tuning": type(self.paradigm.tuning).__name__,
         }

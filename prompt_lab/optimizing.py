@@ -32,7 +32,7 @@ def adamw(groups: list[dict[str, Any]], trainer: pl.Trainer, schedule: Schedule,
         trainer: knows how many steps there will be.
         schedule: of the learning rate after warm-up: ``linear`` to zero, or ``constant``.
         warmup: fraction of all steps over which the learning rate rises from zero.
-        fused: the fused step takes a fifth of the time.
+        fused: the fused step takes a fifth of the time; it cannot be had where gradients are scaled (float16).
     """
 
     def at(step: int) -> float:

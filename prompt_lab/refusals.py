@@ -11,7 +11,10 @@ from prompt_lab.errors import LabError, unknown
 _KINDS = {
     "model": "paradigm",
     "answer": "answer",
+    "answers": "answer",
     "tuning": "tuning",
+    "teacher": "paradigm",
+    "student": "paradigm",
     "objectives": "objective",
     "also_measured": "objective",
     "texts": "text",

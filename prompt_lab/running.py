@@ -12,13 +12,13 @@ from torch import Tensor
 from prompt_lab.backbones.load import load_backbone
 from prompt_lab.batch import Example
 from prompt_lab.callbacks import BestValidation, ProgressCallback
-from prompt_lab.errors import LabError
 from prompt_lab.experiment import Experiment
 from prompt_lab.paradigms import Paradigm
 from prompt_lab.progress import Bars
 from prompt_lab.reporting.cost import Meter
 from prompt_lab.reporting.results import Results
-from prompt_lab.reporting.tracking import Tracker, loggers
+from prompt_lab.reporting.tracking import Prefixed, Tracker, loggers
+from prompt_lab.staging import Staging
 from prompt_lab.trainer import make_trainer, quiet
 
 
@@ -59,6 +59,7 @@ class Running:
         run = experiment.run
         self.loggers = loggers(experiment.folder, self.identity, run.wandb, run.wandb_project, experiment.config)
         self.trackers = [one for one in self.loggers if isinstance(one, Tracker)]
+        self.staging = Staging(experiment, meter, self._trainer, self._predict)
 
     def record(self) -> dict[str, Any]:
         """Run the stages, open the test, and store and log what there is to know.
@@ -69,13 +70,14 @@ class Running:
         code = 1
         try:
             with quiet():
-                module, trainer = self._fit()
+                module, trainer = self.staging.run()
                 results = self._tested(module, trainer)
             self.meter.gather(trainer)
             record = results.record(self.identity, self.experiment, self.meter, self.started)
             results.log(record, self.loggers, self.trackers)
             if trainer.is_global_zero:
                 results.store(record, self.experiment)
+                self.staging.finish()
             code = 0
         except SystemExit as stop:  # Lightning turns Ctrl-C into an exit, and shuts its ears to the next one
             signal.signal(signal.SIGINT, signal.default_int_handler)
@@ -85,33 +87,28 @@ class Running:
                 tracker.finish(code)
         return record
 
-    def _fit(self) -> tuple[Paradigm, pl.Trainer]:
-        """Run the stages; the last module is the one that is tested."""
-        module, trainer = self.experiment.paradigm, self._trainer()
-        with self.meter.phase("fit"):
-            for number, (stage, data) in enumerate(module.stages(self.data)):
-                if not data.drawn.train:
-                    raise LabError(
-                        f"{type(stage).__name__} learns from labelled examples, and k={data.k} gives none. "
-                        "Use --data.k 1 or more, or a paradigm that trains nothing, such as zero_shot."
-                    )
-                trainer = trainer if number == 0 else self._trainer()
-                trainer.fit(stage, datamodule=data)
-                module = stage
-        return module, trainer
-
-    def _trainer(self) -> pl.Trainer:
-        callbacks: list[pl.Callback] = [self.meter, ProgressCallback(self.bars, self._title())]
+    def _trainer(self, stage: str, steps: int | None) -> pl.Trainer:
+        """The trainer of one stage, whose curves stand under its name."""
+        title = (
+            f"{self.identity['task']} {self.identity['paradigm']} seed {self.identity['split_seed']} {stage}".strip()
+        )
+        callbacks: list[pl.Callback] = [self.meter, ProgressCallback(self.bars, title)]
         if self.experiment.run.select == "dev_k":
             callbacks.append(BestValidation())
         own = self.experiment.trainer.get("callbacks") or []
         callbacks += own if isinstance(own, list) else [own]
+        named = [Prefixed(logger, stage) for logger in self.loggers] if stage else self.loggers
+        ours: dict[str, Any] = {} if steps is None else {"max_steps": steps, "max_epochs": -1}
+        last = steps or self.experiment.trainer.get("max_steps") or -1
+        if last > 0 and "limit_train_batches" not in self.experiment.trainer:
+            ours["limit_train_batches"] = last  # so that a pass cut short by the last step ends, and is validated
         return make_trainer(
-            self.experiment.trainer, default_root_dir=self.experiment.folder, logger=self.loggers, callbacks=callbacks
+            self.experiment.trainer,
+            default_root_dir=self.experiment.folder,
+            logger=named,
+            callbacks=callbacks,
+            **ours,
         )
-
-    def _title(self) -> str:
-        return f"{self.identity['task']} {self.identity['paradigm']} seed {self.identity['split_seed']}"
 
     def _tested(self, module: Paradigm, trainer: pl.Trainer) -> Results:
         """Predict; the labels of the test stay here."""
@@ -119,7 +116,7 @@ class Running:
         with self.meter.phase("test"):
             test_logp_NC = self._predict(module, trainer, test)
             validation_logp_NC = self._predict(module, trainer, validation)
-        return Results(module, self.data, test_logp_NC, validation_logp_NC)
+        return Results(module, self.data, test_logp_NC, validation_logp_NC, self.staging.done)
 
     def _predict(self, module: Paradigm, trainer: pl.Trainer, examples: Sequence[Example]) -> Tensor:
         """Log-probabilities of the labels [N, C], in the order of the examples, gathered from all devices."""
@@ -127,7 +124,7 @@ class Running:
         if not examples:
             return logp_NC
         self.data.trainer = trainer
-        loader = self.data.evaluation(module.encoder(self.data.max_length), examples)
+        loader = self.data.evaluation(module.encoder(self.data), examples)
         parts = trainer.predict(module, dataloaders=loader, return_predictions=True) or []
         if trainer.world_size > 1:
             gathered: list[Any] = [None] * trainer.world_size

@@ -125,7 +125,7 @@ def test_show_what_a_run_reads(capsys: pytest.CaptureFixture[str], tmp_path: Pat
     experiment = runs.experiment(tmp_path, {"data": {"max_length": 12}, "model": {"init_args": {"template": 1}}})
     experiment.check()
     module = experiment.paradigm
-    rows = [e.rows[0] for e in module.encoder(12).encode(experiment.data.sealed_test())]
+    rows = [e.rows[0] for e in module.encoder(experiment.data).encode(experiment.data.sealed_test())]
     read = [" ".join(module.reader.tokenizer.convert_ids_to_tokens(row.input_ids)) for row in rows]
     assert len(set(shown)) == 3
     assert set(shown) <= set(read)

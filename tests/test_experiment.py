@@ -63,7 +63,8 @@ def finished(tmp_path_factory: pytest.TempPathFactory) -> Done:
 PARTS = {
     "": {"schema", "paradigm", "strategy", "task", "backbone", "backbone_revision", "k", "split_seed", "init_seed",
          "order_seed", "selection", "template", "answer", "tuning", "metric", "scores", "recall_per_class", "trivial",
-         "collapsed", "data", "budget", "cost", "environment", "trials", "started", "finished", "settings", "config"},
+         "collapsed", "data", "budget", "cost", "environment", "trials", "started", "finished", "settings", "config",
+         "stages", "method"},
     "scores": {f"{split}/{s}" for split in ("test", "val") for s in ("acc", "f1_macro", "f1", "mcc", "ece", "nll", "auc")},
     "data": {"fingerprint", "test_fingerprint", "train", "validation", "test", "cleaned"},
     "budget": {"labels_train", "labels_validation", "unlabeled_texts", "external_labels", "demonstrations", "model_calls"},
@@ -126,7 +127,7 @@ def test_delta_gives_the_same_predictions(finished: Done) -> None:
     module = fresh()
     delta.load(finished.folder / delta.FILE, module)
     examples = finished.experiment.data.sealed_test()
-    loader = data().evaluation(module.encoder(64), examples)
+    loader = data().evaluation(module.encoder(data()), examples)
     found = torch.empty(len(examples), len(LABELS))
     with torch.inference_mode():
         for batch in loader:
@@ -225,7 +226,7 @@ def test_impossible_seed_is_refused(tmp_path: Path, change: dict[str, Any]) -> N
 
 
 def lengths(module: Any, examples: Any) -> int:
-    return sum(len(row.input_ids) for e in module.encoder(64).encode(examples) for row in e.rows)
+    return sum(len(row.input_ids) for e in module.encoder(data()).encode(examples) for row in e.rows)
 
 
 def test_cost_counts_what_was_read(tmp_path: Path) -> None:

@@ -43,16 +43,22 @@ class Backbone(nn.Module):
         self.model = model
         self.reader = reader
         self.missing = missing
+        self._origin: list[Self] = []  # in a list, or it would be a part of this module
 
     def fresh(self) -> Self:
         """A copy with weights of its own, so that what one experiment does to it is not there for the next."""
-        reader, self.reader = self.reader, None  # type: ignore[assignment]  # shared, not copied
+        reader, origin = self.reader, self._origin
+        self.reader, self._origin = None, []  # type: ignore[assignment]  # shared, not copied
         try:
             twin = copy.deepcopy(self)
         finally:
-            self.reader = reader
-        twin.reader = reader
+            self.reader, self._origin = reader, origin
+        twin.reader, twin._origin = reader, origin or [self]
         return twin
+
+    def original(self) -> Self:
+        """A copy of the backbone that this one is a copy of, whatever has been done to this one since."""
+        return (self._origin or [self])[0].fresh()
 
     def require_head(self) -> None:
         """Raise LabError if the language-model head was not in the checkpoint and would answer at random."""

@@ -53,9 +53,9 @@ def clean(
 
 def _faults(examples: list[Example], home: Mapping[str, tuple[Split, Example]]) -> Iterable[tuple[int, str]]:
     """(row, fault) of the rows to drop, where ``home`` holds the texts of the splits that come before."""
-    labels: dict[str, set[int | None]] = {}
+    labels: dict[str, set[object]] = {}
     for example in examples:
-        labels.setdefault(example.key, set()).add(example.label)
+        labels.setdefault(example.key, set()).add(_told(example))
     seen: set[str] = set()
     for row, example in enumerate(examples):
         if example.key in home:
@@ -67,6 +67,11 @@ def _faults(examples: list[Example], home: Mapping[str, tuple[Split, Example]]) 
         seen.add(example.key)
 
 
+def _told(example: Example) -> object:
+    """The label; two numbers on the same side of a regression's middle are two labels as well."""
+    return example.label, example.soft
+
+
 def _refuse(
     split: Split, examples: list[Example], faults: Mapping[int, str], home: Mapping[str, tuple[Split, Example]]
 ) -> None:
@@ -75,7 +80,7 @@ def _refuse(
     two_labels, two_splits = [], []
     for row, example in enumerate(examples):
         before = first.setdefault(example.key, example)
-        if faults.get(row) == "conflicting" and example.label != before.label:
+        if faults.get(row) == "conflicting" and _told(example) != _told(before):
             two_labels.append(f"{before.origin} and {example.origin}")
         elif split != "unlabeled" and faults.get(row, "").startswith("in_"):
             where, other = home[example.key]

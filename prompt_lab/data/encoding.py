@@ -1,13 +1,15 @@
 """From an example to rows of token ids. Only the fields are ever shortened: never the pattern or the mask."""
 
+from collections import OrderedDict
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any, Literal, Protocol
 
 import torch
 
-from prompt_lab.backbones.reader import Plan, Reader, Row, Text
+from prompt_lab.backbones.reader import Plan, Reader, Row, Text, Word
 from prompt_lab.batch import Encoded, Example
+from prompt_lab.data.sampling import fingerprint
 from prompt_lab.errors import LabError
 from prompt_lab.templates import Piece, Template
 
@@ -22,16 +24,43 @@ class EncodedExample:
         rows: G rows.
         label: class index, -100 where unknown.
         index: the example's place in its split.
+        soft: a probability for each label, if it has them.
+        view: which of its views the rows show, if an encoder has several and shows one.
     """
 
-    rows: tuple[Row, ...]
+    rows: Sequence[Row]
     label: int
     index: int
+    soft: tuple[float, ...] | None = None
+    view: int | None = None
 
     @property
     def length(self) -> int:
         """Tokens of the longest row."""
         return max(len(r.input_ids) for r in self.rows)
+
+
+class Encodes(Protocol):
+    """How examples become what a paradigm reads: what the data module asks of an encoder."""
+
+    @property
+    def reader(self) -> Reader: ...  # noqa: D102
+
+    @property
+    def key(self) -> tuple[Any, ...]:
+        """Everything the encoding depends on but the examples."""
+
+    def encode(self, examples: Sequence[Example], *, labels: bool = True) -> list[EncodedExample]:
+        """The rows of each example, in order, as they are evaluated. Test examples are encoded without ``labels``."""
+
+    def encode_pass(self, examples: Sequence[Example], number: int, seed: int) -> list[EncodedExample]:
+        """The rows of each example, in order, as one pass of training sees them.
+
+        Args:
+            examples: all that are trained on.
+            number: of the pass, from 0.
+            seed: for what is drawn anew in every pass; another one in each.
+        """
 
 
 @dataclass(frozen=True)
@@ -56,6 +85,11 @@ class Encoder:
         rows = self.plan.rows if self.plan else None
         return (str(self.template), rows, self.reader.name, self.reader.revision, self.max_length)
 
+    @property
+    def answers(self) -> Sequence[Word | None]:
+        """The tokens that stand at the answer in each of an example's rows; None for a template without a mask."""
+        return self.plan.rows if self.plan else (None,)
+
     def encode(self, examples: Sequence[Example], *, labels: bool = True) -> list[EncodedExample]:
         """The rows of each example, in order.
 
@@ -66,14 +100,28 @@ class Encoder:
         Raises:
             LabError: the pattern alone is longer than ``max_length``.
         """
-        answers: tuple[Any, ...] = self.plan.rows if self.plan else (None,)
-        room = self._room(max(len(a or ()) for a in answers))
         encoded = []
-        for index, (example, tokens) in enumerate(zip(examples, self._tokens(examples), strict=True)):
-            text = tokens.kept(tokens.cut(room, self.template))
-            label = example.label if labels and example.label is not None else -100
-            encoded.append(EncodedExample(tuple(self.reader.row(text, a) for a in answers), label, index))
+        for index, (example, text) in enumerate(zip(examples, self.texts(examples), strict=True)):
+            rows = tuple(self.reader.row(text, a) for a in self.answers)
+            encoded.append(EncodedExample(rows, *known(example, index, labels=labels)))
         return encoded
+
+    def texts(self, examples: Sequence[Example], room: int | None = None) -> list[Text]:
+        """The tokens of each example, in order, without special tokens and answer.
+
+        Args:
+            examples: any number.
+            room: the most tokens of each; by default as many as leave a whole row within ``max_length``.
+
+        Raises:
+            LabError: the pattern alone is longer than that.
+        """
+        room = self._room(max(len(a or ()) for a in self.answers)) if room is None else room
+        return [tokens.kept(tokens.cut(room, self.template)) for tokens in self._tokens(examples)]
+
+    def encode_pass(self, examples: Sequence[Example], number: int, seed: int) -> list[EncodedExample]:
+        """The same rows in every pass; kept."""
+        return encoded(self, examples)
 
     def trace(self, example: Example) -> list[tuple[str, Mark]]:
         """What is read of an example, token by token, with what truncation cuts off; for people to look at."""
@@ -196,9 +244,32 @@ class _Tokens:
         return {places[max(places, key=lambda f: len(places[f]))].pop() for _ in range(over)}
 
 
+def known(example: Example, index: int, *, labels: bool) -> tuple[int, int, tuple[float, ...] | None]:
+    """Label, index and soft labels of an encoded example; without ``labels`` nothing of either is told."""
+    label = example.label if labels and example.label is not None else -100
+    return label, index, example.soft if labels else None
+
+
+_ENCODED: OrderedDict[Any, list[EncodedExample]] = OrderedDict()
+_KEPT = 8
+
+
+def encoded(encoder: Encodes, examples: Sequence[Example], *, labels: bool = True) -> list[EncodedExample]:
+    """The encoded examples, kept in memory so that all seeds of a suite share one tokenised test set."""
+    key = (encoder.key, fingerprint(examples), labels)
+    if key not in _ENCODED:
+        _ENCODED[key] = encoder.encode(examples, labels=labels)
+        while len(_ENCODED) > _KEPT:
+            _ENCODED.popitem(last=False)
+    _ENCODED.move_to_end(key)
+    return _ENCODED[key]
+
+
 def collate(examples: Sequence[EncodedExample], reader: Reader) -> Encoded:
     """A batch, its rows padded to the longest among them."""
     rows = [r for e in examples for r in e.rows]
+    soft = [e.soft for e in examples if e.soft is not None]
+    view = [e.view for e in examples if e.view is not None]
     slots = max(len(r.slots) for r in rows)
     return Encoded(
         input_ids=_padded([r.input_ids for r in rows], reader.pad_id),
@@ -208,6 +279,8 @@ def collate(examples: Sequence[EncodedExample], reader: Reader) -> Encoded:
         ),
         label=torch.tensor([e.label for e in examples]),
         index=torch.tensor([e.index for e in examples]),
+        soft=torch.tensor(soft) if soft else None,
+        view=torch.tensor(view) if view else None,
         token_type_ids=_padded([r.type_ids for r in rows], 0) if reader.has_types else None,
         decoder_input_ids=_padded([r.decoder_ids for r in rows], reader.pad_id) if rows[0].decoder_ids else None,
         tokens=sum(len(r.input_ids) + len(r.decoder_ids) for r in rows),

@@ -1,8 +1,9 @@
 """The data module that all paradigms share: K examples a class, disjoint validation, the sealed test set, unlabelled texts."""
 
+import copy
 import hashlib
-from collections import OrderedDict
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from functools import cached_property, partial
 from typing import Any
 
@@ -12,14 +13,12 @@ from torch.utils.data import DataLoader, Dataset
 
 from prompt_lab.batch import Example
 from prompt_lab.data.batching import mixed, refuse_below_one, refuse_uneven
-from prompt_lab.data.encoding import EncodedExample, Encoder, collate
+from prompt_lab.data.encoding import EncodedExample, Encodes, collate, encoded
 from prompt_lab.data.reading import read
-from prompt_lab.data.sampling import Draw, K, ValidationSize, draw, fingerprint
+from prompt_lab.data.sampling import Draw, K, ValidationSize, draw, fingerprint, shuffled
 from prompt_lab.errors import LabError
 from prompt_lab.tasks import Task, load_task
 from prompt_lab.tasks.files import Files
-
-_KEPT = 8
 
 
 class FewShotData(pl.LightningDataModule):
@@ -67,7 +66,9 @@ class FewShotData(pl.LightningDataModule):
         self.files = files if files and files.named() else None
         self._task_name = task
         self._draw: Draw | None = None
-        self._unlabeled_used = 0
+        self._told = {"unlabeled_texts": 0, "demonstrations": 0}
+        self._shown: tuple[Example, ...] | None = None
+        self._beside: tuple[Example, ...] = ()
 
     # ---------------------------------------------------------------- examples
 
@@ -86,12 +87,39 @@ class FewShotData(pl.LightningDataModule):
             )  # fmt: skip
         return self._draw
 
-    def unlabeled(self) -> tuple[Example, ...]:
-        """Texts without labels, counted in the information budget: the source's own, or training texts that were not drawn."""
+    def unlabeled(self, at_most: int | None = None) -> tuple[Example, ...]:
+        """Texts without labels, counted in the information budget: the source's own, or training texts that were not drawn.
+
+        Args:
+            at_most: take this many of them, in an order that depends on the seed alone; all by default.
+        """
         own = read(self._task_name, self.files)[0].get("unlabeled")
-        pool = self.drawn.unlabeled if own is None else tuple(own)
-        self._unlabeled_used = len(pool)
+        pool = self.drawn.unlabeled if own is None else shuffled(own, self.seed)
+        pool = tuple(pool[:at_most])
+        self._told["unlabeled_texts"] = max(self._told["unlabeled_texts"], len(pool))
         return pool
+
+    def demonstrations(self) -> tuple[Example, ...]:
+        """Labelled examples that may be shown in the input: those that were drawn to train on, counted in the information budget."""
+        shown = self.drawn.train if self._shown is None else self._shown
+        self._told["demonstrations"] = len(shown)
+        return shown
+
+    def trained_on(self, train: Sequence[Example], *, order: int = 0, beside: Sequence[Example] = ()) -> "FewShotData":
+        """The same data with other training examples; validation and test stay as they are.
+
+        Args:
+            train: examples with labels, or with soft ones.
+            order: 0 for the order of this data's seed, other numbers for other orders.
+            beside: texts without labels, as many of which go into every batch as it has training examples.
+        """
+        twin = copy.copy(self)
+        twin.trainer = None
+        twin.order_seed = mixed(self.order_seed, order) % 2**32 if order else self.order_seed
+        twin._shown = self.drawn.train if self._shown is None else self._shown
+        twin._draw = replace(self.drawn, train=tuple(train))
+        twin._beside = tuple(beside)
+        return twin
 
     def sealed_test(self) -> tuple[Example, ...]:
         """The test examples with their labels. For the runner alone, after training and selection."""
@@ -123,9 +151,8 @@ class FewShotData(pl.LightningDataModule):
         return {
             "labels_train": len(self.drawn.train),
             "labels_validation": 0,
-            "unlabeled_texts": self._unlabeled_used,
             "external_labels": 0,
-            "demonstrations": 0,
+            **self._told,
         }
 
     # ---------------------------------------------------------------- batches
@@ -137,46 +164,83 @@ class FewShotData(pl.LightningDataModule):
     def train_dataloader(self) -> DataLoader[Any]:
         """Batches in a new order every epoch; the orders follow from ``order_seed`` alone."""
         refuse_uneven(self.batch_size, self._rank_and_world()[1])
-        rows = encoded(self._encoder(), self.drawn.train)
-        sampler = ShuffledBatches(len(rows), self.batch_size, self.order_seed, self._rank_and_world())
-        return self._loader(Rows(rows), self._encoder(), sampler)
+        encoder, train, beside = self._encoder(), self.drawn.train, self._beside
+        part = self._rank_and_world()
+        batches = ShuffledBatches(len(train), self.batch_size, self.order_seed, part)
+        others = ShuffledBatches(len(beside), self.batch_size, self.order_seed, part) if beside else None
+        sampler = Passes(batches, others, offset=len(train))
+        return self._loader(Rows(encoder, (*train, *beside), self.order_seed), encoder, sampler)
 
     def val_dataloader(self) -> DataLoader[Any]:
         """The validation examples, all on every device."""
         return self._grouped(encoded(self._encoder(), self.drawn.validation), self._encoder(), (0, 1))
 
-    def evaluation(self, encoder: Encoder, examples: Sequence[Example]) -> DataLoader[Any]:
+    def evaluation(self, encoder: Encodes, examples: Sequence[Example]) -> DataLoader[Any]:
         """Batches of examples without their labels, grouped by length and shared out over devices."""
         return self._grouped(encoded(encoder, examples, labels=False), encoder, self._rank_and_world())
 
-    def _encoder(self) -> Encoder:
+    def _encoder(self) -> Encodes:
         assert self.trainer is not None
         module: Any = self.trainer.lightning_module
-        return module.encoder(self.max_length)
+        return module.encoder(self)
 
     def _rank_and_world(self) -> tuple[int, int]:
         return (self.trainer.global_rank, self.trainer.world_size) if self.trainer else (0, 1)
 
-    def _grouped(self, rows: list[EncodedExample], encoder: Encoder, part: tuple[int, int]) -> DataLoader[Any]:
+    def _grouped(self, rows: list[EncodedExample], encoder: Encodes, part: tuple[int, int]) -> DataLoader[Any]:
         """Batches of one device's share; where there are fewer rows than devices, some read the first row again."""
         rows = sorted(rows, key=lambda row: -row.length)
         rows = rows[part[0] :: part[1]] or rows[:1]
         batches = [rows[i : i + self.eval_batch_size] for i in range(0, len(rows), self.eval_batch_size)]
         return self._loader(batches, encoder)
 
-    def _loader(self, batches: Any, encoder: Encoder, sampler: Any = None) -> DataLoader[Any]:
+    def _loader(self, batches: Any, encoder: Encodes, sampler: Any = None) -> DataLoader[Any]:
         """A loader whose items are whole batches, since Lightning makes batch samplers anew when it evaluates."""
         return DataLoader(batches, batch_size=None, sampler=sampler, collate_fn=partial(collate, reader=encoder.reader))
 
 
 class Rows(Dataset[list[EncodedExample]]):
-    """Encoded examples that are fetched a batch at a time."""
+    """Encoded examples that are fetched a batch of a pass at a time; each pass is encoded when it begins."""
 
-    def __init__(self, rows: list[EncodedExample]) -> None:
-        self._rows = rows
+    def __init__(self, encoder: Encodes, examples: Sequence[Example], seed: int) -> None:
+        self._encoder, self._examples, self._seed = encoder, examples, seed
+        self._pass, self._rows = -1, list[EncodedExample]()
 
-    def __getitem__(self, batch: list[int]) -> list[EncodedExample]:
+    def __getitem__(self, item: tuple[int, list[int]]) -> list[EncodedExample]:
+        number, batch = item
+        if number != self._pass:
+            self._rows = self._encoder.encode_pass(self._examples, number, mixed(self._seed, number))
+            self._pass = number
         return [self._rows[i] for i in batch]
+
+
+class Passes:
+    """Batches, each with the number of the pass through the examples it belongs to, and with texts beside them.
+
+    Args:
+        batches: of the training examples.
+        beside: batches of other texts, gone through as often as needed; or None.
+        offset: the row number of the first of these.
+    """
+
+    def __init__(self, batches: "ShuffledBatches", beside: "ShuffledBatches | None" = None, offset: int = 0) -> None:
+        self._batches, self._offset = batches, offset
+        self._others = None if beside is None else _endless(beside)
+        self._pass = 0
+
+    def __len__(self) -> int:
+        return len(self._batches)
+
+    def __iter__(self) -> Iterator[tuple[int, list[int]]]:
+        number, self._pass = self._pass, self._pass + 1
+        for batch in self._batches:
+            others = [] if self._others is None else [self._offset + i for i in next(self._others)]
+            yield number, [*batch, *others]
+
+
+def _endless(batches: "ShuffledBatches") -> Iterator[list[int]]:
+    while True:
+        yield from batches
 
 
 class ShuffledBatches:
@@ -202,17 +266,3 @@ class ShuffledBatches:
             batch = order[start : start + self._batch_size]
             batch += [batch[i % len(batch)] for i in range(-len(batch) % self._world)]
             yield batch[self._rank :: self._world]
-
-
-_ENCODED: OrderedDict[Any, list[EncodedExample]] = OrderedDict()
-
-
-def encoded(encoder: Encoder, examples: Sequence[Example], *, labels: bool = True) -> list[EncodedExample]:
-    """The encoded examples, kept in memory so that all seeds of a suite share one tokenised test set."""
-    key = (encoder.key, fingerprint(examples), labels)
-    if key not in _ENCODED:
-        _ENCODED[key] = encoder.encode(examples, labels=labels)
-        while len(_ENCODED) > _KEPT:
-            _ENCODED.popitem(last=False)
-    _ENCODED.move_to_end(key)
-    return _ENCODED[key]

@@ -37,7 +37,7 @@ class Draw:
 
 def fingerprint(*parts: Iterable[Example]) -> str:
     """sha256 over texts and labels of some lists of examples, as ``sha256:`` and 64 hex digits."""
-    content = json.dumps([[(e.key, e.label) for e in part] for part in parts])
+    content = json.dumps([[(e.key, e.label) if e.soft is None else (e.key, e.label, e.soft) for e in p] for p in parts])
     return f"sha256:{hashlib.sha256(content.encode()).hexdigest()}"
 
 
@@ -85,16 +85,17 @@ def draw(
         train = [e for o in heads for e in o[:k]]
         validation = [e for o in tails for e in o[:per_class]]
     used = {e.key for e in (*train, *validation)}
-    rest = _shuffled((Example(e.fields, None, e.origin) for e in pool if e.key not in used), seed)
+    rest = shuffled((Example(e.fields, None, e.origin) for e in pool if e.key not in used), seed)
     return Draw(tuple(train), tuple(validation), tuple(rest))
 
 
-def _shuffled(examples: Iterable[Example], seed: int) -> list[Example]:
+def shuffled(examples: Iterable[Example], seed: int) -> list[Example]:
+    """Examples in the order of a hash of the seed and their texts."""
     return sorted(examples, key=lambda e: hashlib.sha256(f"{seed}\n{e.key}".encode()).digest())
 
 
 def _ordered(pool: Sequence[Example], label: int, seed: int) -> list[Example]:
-    return _shuffled((e for e in pool if e.label == label), seed)
+    return shuffled((e for e in pool if e.label == label), seed)
 
 
 def _all(

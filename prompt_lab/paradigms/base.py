@@ -1,11 +1,9 @@
 """The base of every paradigm: template, answer and tuning put together, trained by Lightning."""
 
-from collections.abc import Iterator
-from typing import TYPE_CHECKING, Any, Literal, Self
+from collections.abc import Generator, Sequence
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, NamedTuple, Self
 
-import lightning.pytorch as pl
 import torch
-from lightning.pytorch.plugins.precision import MixedPrecision
 from torch import Tensor
 from torch.nn import functional as F
 from torchmetrics.classification import MulticlassAccuracy
@@ -13,9 +11,10 @@ from torchmetrics.classification import MulticlassAccuracy
 from prompt_lab.answers import Answer
 from prompt_lab.backbones.backbone import Backbone
 from prompt_lab.backbones.reader import Reader
-from prompt_lab.batch import Encoded
-from prompt_lab.data.encoding import Encoder
+from prompt_lab.batch import Encoded, Example
+from prompt_lab.data.encoding import Encoder, Encodes
 from prompt_lab.errors import LabError
+from prompt_lab.learner import Learner
 from prompt_lab.optimizing import Schedule, adamw, check_warmup
 from prompt_lab.tasks import Task
 from prompt_lab.templates import resolve
@@ -34,7 +33,30 @@ Strategy = Literal[
 LOG_KEYS = ("train/loss", "val/loss", "val/acc")
 
 
-class Paradigm(pl.LightningModule):
+class Stage(NamedTuple):
+    """One step of a paradigm: a fit, texts to score, or a fit and then texts to score.
+
+    Attributes:
+        module: what is fitted or scores. If it scores, the paradigm is done with it: a killed run that goes on is given the scores
+            and not the module again. If it does not, its training is not lost, and goes on where the next stage begins.
+        data: what it is fitted on; None where nothing is.
+        name: what its curves and its place in the record are called; empty for the fit whose module is tested.
+        steps: optimizer steps of the fit, where they are not the trainer's ``max_steps``.
+        score: texts whose label log-probabilities [N, C], a tensor on the CPU, the paradigm gets back.
+    """
+
+    module: "Paradigm"
+    data: "FewShotData | None"
+    name: str = ""
+    steps: int | None = None
+    score: "Sequence[Example]" = ()
+
+
+Stages = Generator["Stage | tuple[Paradigm, FewShotData]", Any, None]
+"""What ``Paradigm.stages`` gives, and gets back."""
+
+
+class Paradigm(Learner):
     """A published method, end to end. A subclass is a named recipe over the parts, plus what is special to its paper.
 
     It is made from settings alone; ``prepare`` fits it to a task and a way of reading (all that can be refused is refused
@@ -47,6 +69,9 @@ class Paradigm(pl.LightningModule):
         schedule: of the learning rate after warm-up: ``linear`` to zero, or ``constant``.
         warmup: fraction of all steps over which the learning rate rises from zero.
     """
+
+    learns_labels: ClassVar[bool] = True
+    """Whether the module that is tested was itself fitted to the labelled examples; a student learns from its teachers instead."""
 
     def __init__(
         self,
@@ -91,9 +116,18 @@ class Paradigm(pl.LightningModule):
         self.backbone = backbone
         return self
 
-    def encoder(self, max_length: int) -> Encoder:
-        """How examples become what this paradigm reads."""
-        return Encoder(self.template, self.answer.plan, self.reader, max_length)
+    def encoder(self, data: "FewShotData") -> Encodes:
+        """How examples become what this paradigm reads.
+
+        Args:
+            data: says how long a row may be, and holds the examples that may be shown beside the one that is asked about.
+        """
+        return Encoder(self.template, self.answer.plan, self.reader, data.max_length)
+
+    @property
+    def shown_template(self) -> str:
+        """The pattern, or the patterns, for the record."""
+        return str(self.template)
 
     @property
     def strategy(self) -> Strategy:
@@ -105,14 +139,20 @@ class Paradigm(pl.LightningModule):
             return "prompt+LM tuning" if self.tuning.moves_backbone else "fixed-LM prompt tuning"
         return "fixed-prompt LM tuning" if self.tuning.moves_backbone else "tuning-free prompting"
 
-    def stages(self, data: "FewShotData") -> Iterator[tuple["Paradigm", "FewShotData"]]:
-        """The fits that this paradigm consists of, in order: each pair is one ``Trainer.fit``.
+    def stages(self, data: "FewShotData") -> Stages:
+        """The fits that this paradigm consists of, in order: each ``Stage``, or pair of module and data, is one ``Trainer.fit``.
 
-        A paradigm of several fits overrides this generator; the module of the last pair is the one that is tested. One that
-        fits nothing yields nothing, and is tested itself.
+        A paradigm of several fits overrides this generator, so that the paper's algorithm reads from top to bottom. A stage that
+        scores texts gives their log-probabilities back: ``logp_NC = yield Stage(teacher, data, "teacher 0", score=texts)``.
+        The module of the last fit without scores is the one that is tested; where there is none, the paradigm itself. A run
+        that is killed goes on after the last finished stage; each stage has random numbers of its own.
         """
         if any(p.requires_grad for p in self.parameters()):
-            yield self, data
+            yield Stage(self, data)
+
+    def facts(self) -> dict[str, Any]:
+        """What the record should say of the way this paradigm went, beside what it says of every run."""
+        return {}
 
     # ---------------------------------------------------------------- Lightning
 
@@ -121,8 +161,12 @@ class Paradigm(pl.LightningModule):
         return self.answer(self.backbone, batch)
 
     def loss(self, scores_BC: Tensor, batch: Encoded) -> Tensor:
-        """Cross-entropy over the labels (Schick & Schütze 2021, EACL, section 3.1)."""
-        return F.cross_entropy(scores_BC.float(), batch.label)
+        """Cross-entropy over the labels (Schick & Schütze 2021, EACL, section 3.1), or over soft labels where there are some.
+
+        The latter is the KL divergence of the model's labels from the soft ones (Gao et al. 2021, section 4.1) plus the entropy of the
+        soft ones, which no parameter changes: the gradient is the same.
+        """
+        return F.cross_entropy(scores_BC.float(), batch.label if batch.soft is None else batch.soft)
 
     def on_train_start(self) -> None:
         """Set dropout as the tuning wants it: checkpoints arrive in evaluation mode and Lightning leaves them so."""
@@ -149,15 +193,9 @@ class Paradigm(pl.LightningModule):
     def configure_optimizers(self) -> Any:
         """AdamW over the tuning's and the answer's groups, each with its own learning rate."""
         groups = self.tuning.groups(self.backbone) + self.tuning.groups(self.answer, self.answer.learning_rate)
-        # under mixed precision Lightning cannot clip gradients with the fused step
-        fused = not isinstance(self.trainer.precision_plugin, MixedPrecision)
-        return adamw(groups, self.trainer, self.schedule, self.warmup, fused=fused)
+        return adamw(groups, self.trainer, self.schedule, self.warmup, fused=not self.is_scaled)
 
     # ---------------------------------------------------------------- small checkpoints
-
-    def moved_state(self) -> dict[str, Tensor]:
-        """What training moves, by name: all that must be stored beside the backbone."""
-        return {name: p.detach() for name, p in self.named_parameters() if p.requires_grad}
 
     def load_moved(self, state: dict[str, Tensor]) -> None:
         """Put back what ``moved_state`` gave.
@@ -174,7 +212,3 @@ class Paradigm(pl.LightningModule):
         with torch.no_grad():
             for name, value in own.items():
                 value.copy_(state[name])
-
-    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """Keep only what moved in Lightning's checkpoints."""
-        checkpoint["state_dict"] = self.moved_state()

@@ -2,7 +2,6 @@
 
 from typing import Any, Literal
 
-import lightning.pytorch as pl
 import torch
 from torch import Tensor, nn
 
@@ -10,13 +9,14 @@ from prompt_lab.backbones.backbone import Backbone
 from prompt_lab.backbones.reader import Reader
 from prompt_lab.data.batching import mixed
 from prompt_lab.errors import LabError
+from prompt_lab.learner import Learner
 from prompt_lab.optimizing import Schedule, adamw, check_warmup
 from prompt_lab.pretraining.objective import Learnt, Objective
 from prompt_lab.pretraining.passages import Passages
 from prompt_lab.tuning import Tuning
 
 
-class Pretraining(pl.LightningModule):
+class Pretraining(Learner):
     """Teaches a backbone objectives from plain text: the sum of their losses, each with its weight.
 
     Whatever the tuning moves, the language-model head is trained as well.
@@ -148,28 +148,4 @@ class Pretraining(pl.LightningModule):
         own = {id(p) for p in heads.parameters()}
         body = nn.ParameterList(p for p in self.backbone.parameters() if id(p) not in own)
         groups = self.tuning.groups(body) + self.tuning.groups(heads, self.head_learning_rate)
-        return adamw(groups, self.trainer, self.schedule, self.warmup, fused=not self._is_scaled)
-
-    @property
-    def _is_scaled(self) -> bool:
-        """Whether gradients are scaled up, as they are in float16."""
-        return getattr(self.trainer.precision_plugin, "scaler", None) is not None
-
-    def configure_gradient_clipping(
-        self, optimizer: Any, gradient_clip_val: float | None = None, gradient_clip_algorithm: str | None = None
-    ) -> None:
-        """Clip the norm, also with a fused optimizer, which Lightning refuses under mixed precision for float16's sake."""
-        if self._is_scaled:
-            self.clip_gradients(optimizer, gradient_clip_val, gradient_clip_algorithm)
-        elif gradient_clip_val:
-            nn.utils.clip_grad_norm_([p for g in optimizer.param_groups for p in g["params"]], gradient_clip_val)
-
-    # ---------------------------------------------------------------- small checkpoints
-
-    def moved_state(self) -> dict[str, Tensor]:
-        """What training moves, by name."""
-        return {name: p.detach() for name, p in self.named_parameters() if p.requires_grad}
-
-    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """Keep only what moves in Lightning's checkpoints."""
-        checkpoint["state_dict"] = self.moved_state()
+        return adamw(groups, self.trainer, self.schedule, self.warmup, fused=not self.is_scaled)

@@ -12,6 +12,7 @@ from prompt_lab.backbones.backbone import Backbone
 from prompt_lab.backbones.reader import Reader
 from prompt_lab.batch import Example
 from prompt_lab.data.encoding import collate
+from prompt_lab.data.few_shot import FewShotData
 from prompt_lab.data.reading import read
 from prompt_lab.errors import LabError
 from prompt_lab.paradigms.zero_shot import ZeroShot
@@ -54,15 +55,15 @@ class Probe:
         pool = sorted(read(self.task, None)[0].get("train", []), key=lambda e: e.key)[: self.examples]
         if not pool:
             raise LabError(f"the probe's task {self.task!r} has no training examples to be scored on")
-        return Prompt(paradigm, pool, self.max_length)
+        return Prompt(paradigm, pool, FewShotData(self.task, k=0, max_length=self.max_length))
 
 
 class Prompt:
     """A zero-shot paradigm and the examples it is scored on."""
 
-    def __init__(self, paradigm: ZeroShot, examples: Sequence[Example], max_length: int) -> None:
+    def __init__(self, paradigm: ZeroShot, examples: Sequence[Example], data: FewShotData) -> None:
         self._paradigm = paradigm
-        self._rows = sorted(paradigm.encoder(max_length).encode(examples), key=lambda row: -row.length)
+        self._rows = sorted(paradigm.encoder(data).encode(examples), key=lambda row: -row.length)
 
     @torch.no_grad()
     def scores(self, backbone: Backbone, device: torch.device) -> dict[str, float]:

@@ -3,7 +3,7 @@
 import resource
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -55,6 +55,29 @@ class Meter(pl.Callback):
     ) -> None:
         """Count an evaluation batch."""
         self._count("evaluation", batch)
+
+    def counted(self) -> dict[str, Any]:
+        """What has been counted up to now, as JSON can hold it."""
+        return {
+            "seconds": dict(self.seconds),
+            "steps": self.steps,
+            "calls": dict(self.calls),
+            "tokens": dict(self.tokens),
+        }
+
+    def since(self, before: Mapping[str, Any]) -> dict[str, Any]:
+        """What has been counted since ``counted`` gave what it had up to then."""
+        now = self.counted()
+        parts = {n: {k: v - before[n].get(k, 0) for k, v in now[n].items()} for n in ("seconds", "calls", "tokens")}
+        parts["seconds"] = {phase: passed for phase, passed in parts["seconds"].items() if passed}
+        return {**parts, "steps": now["steps"] - before["steps"]}
+
+    def add(self, counted: Mapping[str, Any]) -> None:
+        """Add what another process counted in this run before it ended."""
+        self.steps += counted["steps"]
+        for mine, theirs in ((self.seconds, "seconds"), (self.calls, "calls"), (self.tokens, "tokens")):
+            for name, value in counted[theirs].items():
+                mine[name] = mine.get(name, 0) + value
 
     def _count(self, phase: str, batch: Any) -> None:
         self.calls[phase] += len(batch)

@@ -18,8 +18,9 @@ from prompt_lab.reporting import delta, files, scores
 from prompt_lab.reporting.cost import Meter
 from prompt_lab.reporting.environment import environment
 from prompt_lab.reporting.tracking import Tracker
+from prompt_lab.staging import Done
 
-PREDICTIONS, EXAMPLES = "predictions.jsonl", "examples.jsonl"
+PREDICTIONS, EXAMPLES, STAGES = "predictions.jsonl", "examples.jsonl", "stages.jsonl"
 
 
 @dataclass(frozen=True)
@@ -31,12 +32,14 @@ class Results:
         data: what it learned from and was tested on.
         test_logp: [N, C] log-probabilities of the labels of the test examples.
         validation_logp: the same of the validation examples; N may be 0.
+        stages: the stages that were run.
     """
 
     module: Paradigm
     data: FewShotData
     test_logp: Tensor
     validation_logp: Tensor
+    stages: Sequence[Done] = ()
 
     def record(
         self, identity: Mapping[str, Any], experiment: Experiment, meter: Meter, started: datetime
@@ -61,6 +64,8 @@ class Results:
             "collapsed": scores.collapsed(found["test/acc"], trivial["majority"]),
             "data": self.data.facts(),
             "budget": budget | {"model_calls": sum(meter.calls.values())},
+            "stages": [self._stage(stage, label_N) for stage in self.stages],
+            "method": experiment.paradigm.facts(),
             "cost": meter.cost(self.module, stored),
             "environment": environment(),
             "trials": 1,
@@ -75,6 +80,9 @@ class Results:
         folder = experiment.folder
         files.write_lines(folder / PREDICTIONS, self._predictions())
         files.write_lines(folder / EXAMPLES, self._examples())
+        if of_stages := [(s.name, s.test_logp) for s in self.stages if s.test_logp is not None]:
+            rows = [{"stage": name, "log_probabilities": logp_NC.double().tolist()} for name, logp_NC in of_stages]
+            files.write_lines(folder / STAGES, rows)
         if experiment.run.save_model and self.module.moved_state():
             delta.save(folder / delta.FILE, self.module)
         files.write_json(folder / files.RECORD, record)
@@ -94,6 +102,11 @@ class Results:
         for tracker in trackers:
             tracker.summarize({key: record[key] for key in ("cost", "budget", "collapsed")} | record["scores"])
             tracker.table("test/predictions", columns, rows)
+
+    def _stage(self, stage: Done, label_N: Tensor) -> dict[str, Any]:
+        """A stage, with what its module scores on the test, if that was asked for."""
+        logp_NC = stage.test_logp
+        return stage.entry() | ({} if logp_NC is None else {"scores": scores.scores(logp_NC, label_N, "test/")})
 
     def _predictions(self) -> list[dict[str, Any]]:
         labels = self.data.task.labels

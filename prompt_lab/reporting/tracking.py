@@ -160,6 +160,35 @@ class Tracker(Logger):
                 wandb.finish(exit_code=1)
 
 
+class Prefixed(Logger):
+    """Another logger, under names that begin with those of a stage: the curves of several fits do not overwrite each other."""
+
+    def __init__(self, inner: Logger, prefix: str) -> None:
+        super().__init__()
+        self._inner, self._prefix = inner, prefix
+
+    @property
+    def name(self) -> str | None:
+        """That of the other."""
+        return self._inner.name
+
+    @property
+    def version(self) -> int | str | None:
+        """That of the other."""
+        return self._inner.version
+
+    def log_metrics(self, metrics: Mapping[str, float], step: int | None = None) -> None:
+        """Log numbers."""
+        self._inner.log_metrics({f"{self._prefix}/{name}": value for name, value in metrics.items()}, step)
+
+    def log_hyperparams(self, params: Any, *args: Any, **kwargs: Any) -> None:
+        """Nothing: the configuration was logged when the run was opened."""
+
+    def save(self) -> None:
+        """Write what is held back."""
+        self._inner.save()
+
+
 def _warn(error: Exception, consequence: str = "ends here") -> None:
     reason = str(error).strip().split("\n")[0]
     warnings.warn(

@@ -31,8 +31,10 @@ def applies(check: Check, subject: Subject) -> str | None:
     """Why a clause does not apply to a paradigm, or None if it does."""
     module = subject.built()
     needs = getattr(check, "needs", "")
-    if needs == "training" and not trains(module):
+    if needs in ("training", "labels") and not trains(module):
         return "it trains nothing"
+    if needs == "labels" and not module.learns_labels:
+        return "it learns from its teachers, not from the labels themselves"
     if needs == "mask" and not module.answer.needs_mask:
         return "it does not read at a mask"
     return None
@@ -105,7 +107,7 @@ def check_only_what_is_declared_moves(subject: Subject) -> None:
     )
 
 
-@_needs("training")
+@_needs("labels")
 def check_learns_four_rows_by_heart(subject: Subject) -> None:
     """After sixty steps at a high learning rate, the four training examples get their own labels."""
     finished = subject.run(max_steps=60, learning_rate=1e-2)

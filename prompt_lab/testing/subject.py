@@ -56,7 +56,11 @@ class Subject:
 
     def batch(self, module: Paradigm, examples: list[Example]) -> Encoded:
         """A batch of them, as the paradigm reads it."""
-        return collate(module.encoder(MAX_LENGTH).encode(examples), module.reader)
+        return collate(module.encoder(self.data()).encode(examples), module.reader)
+
+    def data(self, task: str = TOY, seed: int = 13) -> FewShotData:
+        """What it learns from: K = 2."""
+        return FewShotData(task, k=2, seed=seed, batch_size=4, max_length=MAX_LENGTH)
 
     def scores(self, module: Paradigm, examples: list[Example]) -> Tensor:
         """Label scores [B, C] without gradients."""
@@ -68,7 +72,7 @@ class Subject:
         module = self.make()
         if learning_rate is not None:
             module.tuning.learning_rate = learning_rate
-        data = FewShotData(task, k=2, seed=seed, batch_size=4, max_length=MAX_LENGTH)
+        data = self.data(task, seed)
         arguments = {"accelerator": "cpu", "max_steps": 2, "log_every_n_steps": 1, "num_sanity_val_steps": 0} | dict(
             self.trainer
         )

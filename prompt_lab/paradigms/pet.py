@@ -1,0 +1,217 @@
+"""PET: a teacher a pattern, whose soft labels on unlabelled texts teach a classifier (Schick & Schütze 2021)."""
+
+from collections.abc import Generator, Sequence
+from copy import deepcopy
+from typing import TYPE_CHECKING, Any, ClassVar, Self
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from prompt_lab import ensembling
+from prompt_lab.backbones.backbone import Backbone
+from prompt_lab.backbones.reader import Reader
+from prompt_lab.batch import Encoded, Example
+from prompt_lab.data.encoding import Encodes
+from prompt_lab.ensembling import Weighting
+from prompt_lab.errors import LabError
+from prompt_lab.paradigms.base import Paradigm, Stage, Stages, Strategy
+from prompt_lab.paradigms.fine_tuning import FineTuning
+from prompt_lab.paradigms.pattern_tuning import PatternTuning
+from prompt_lab.tasks import Task
+from prompt_lab.templates.choice import chosen
+
+if TYPE_CHECKING:
+    from prompt_lab.data.few_shot import FewShotData
+
+Scored = Generator[Stage, Any, Tensor]
+"""Stages that come to the log-probabilities [M, N, C] that M teachers give N texts."""
+
+
+class Pet(Paradigm):
+    """Pattern-exploiting training (Schick & Schütze 2021, EACL, sections 3.1 to 3.4).
+
+    One teacher is fitted for each pattern. The mean of their log-probabilities on unlabelled texts, each weighted by the accuracy
+    that its pattern has on the training examples before training, softened by a temperature, is what the student learns.
+    Only one teacher is in memory at a time, and what it said is kept on disk until the run is finished.
+
+    Args:
+        teacher: how a teacher is fitted; its template is replaced by each of the patterns. ``PatternTuning`` by default.
+        student: what is tested, with its template, answer and tuning: a classification head on the text alone (``FineTuning``), as
+            in the paper, by default. It learns the soft labels, whatever loss it has of its own.
+        patterns: numbers of the task's patterns, or patterns; all of the task's that the backbone can read by default.
+        repetitions: teachers for each pattern, each with random numbers and an order of examples of its own; the paper takes 3.
+        unlabeled: how many unlabelled texts are read at most; all by default.
+        weighting: of the teachers: their accuracy before training, or all the same.
+        temperature: of the soft labels and of the student while it learns them (Hinton et al. 2015); 2 in the paper.
+        student_steps: optimizer steps of the student, which has more to learn from than its teachers; the trainer's by default.
+    """
+
+    learns_labels: ClassVar[bool] = False
+
+    def __init__(
+        self,
+        teacher: Paradigm | None = None,
+        student: Paradigm | None = None,
+        patterns: list[int | str] | None = None,
+        repetitions: int = 1,
+        unlabeled: int | None = None,
+        weighting: Weighting = "accuracy",
+        temperature: float = 2.0,
+        student_steps: int | None = None,
+    ) -> None:
+        student = student or FineTuning()
+        super().__init__(student.template_setting, student.answer, student.tuning, student.schedule, student.warmup)
+        for name, value in (("repetitions", repetitions), ("unlabeled", unlabeled), ("student_steps", student_steps)):
+            if value is not None and value < 1:
+                raise LabError(f"{name} must be at least 1; it was {value}")
+        if temperature <= 0:
+            raise LabError(f"temperature softens the labels and must be above 0; it was {temperature}")
+        self._teacher = [teacher or PatternTuning()]  # in a list, or it would be a part of this module
+        self.student = student
+        self.patterns = patterns
+        self.repetitions = repetitions
+        self.unlabeled = unlabeled
+        self.weighting = weighting
+        self.temperature = temperature
+        self.student_steps = student_steps
+        self._facts: dict[str, Any] = {}
+
+    # ---------------------------------------------------------------- putting together
+
+    def prepare(self, task: Task, reader: Reader) -> Self:
+        """Fit the student and one teacher a pattern to the task.
+
+        Raises:
+            LabError: they do not fit, or a teacher or the student consists of several fits.
+        """
+        self.student.prepare(task, reader)
+        super().prepare(task, reader)
+        for role, one in (("teacher", self._teacher[0]), ("student", self.student)):
+            if not one.learns_labels:
+                raise LabError(
+                    f"the {role} of {type(self).__name__} must be one fit; {type(one).__name__} consists of several"
+                )
+        self.shown = chosen(self.patterns, task, reader)
+        for pattern in self.shown:
+            self._made(pattern)
+        return self
+
+    def build(self, backbone: Backbone) -> Self:
+        """Give the student its backbone; teachers get copies of what it was before."""
+        self.student.build(backbone)
+        self.backbone = backbone
+        return self
+
+    def encoder(self, data: "FewShotData") -> Encodes:
+        """The student's."""
+        return self.student.encoder(data)
+
+    @property
+    def strategy(self) -> Strategy:
+        """That of its teachers: the student's text holds no prompt, but all it knows comes from them."""
+        return self._made(self.shown[0]).strategy
+
+    @property
+    def shown_template(self) -> str:
+        """All patterns."""
+        return " | ".join(self.shown)
+
+    def _made(self, pattern: str) -> Paradigm:
+        """A teacher without a backbone."""
+        teacher = deepcopy(self._teacher[0])
+        teacher.template_setting = pattern
+        return teacher.prepare(self.task, self.reader)
+
+    # ---------------------------------------------------------------- the algorithm
+
+    def stages(self, data: "FewShotData") -> Stages:
+        """Weigh the patterns, fit a teacher for each and let it label the texts, then fit the student on that."""
+        texts = self._texts(data)
+        weight_M = yield from self._weights(data)
+        logp_MNC = yield from self._teachers(data, texts, [data.drawn.train] * len(weight_M))
+        yield self._distillation(data, texts, logp_MNC, weight_M)
+
+    def facts(self) -> dict[str, Any]:
+        """Patterns, weights, how many texts were read, and what each teacher was fitted on."""
+        return self._facts
+
+    @property
+    def _members(self) -> list[tuple[str, int]]:
+        """Pattern and repetition of every teacher."""
+        return [(pattern, r) for pattern in self.shown for r in range(self.repetitions)]
+
+    def _texts(self, data: "FewShotData") -> tuple[Example, ...]:
+        texts = data.unlabeled(self.unlabeled)
+        if not texts:
+            raise LabError(
+                f"{type(self).__name__} learns from unlabelled texts, and task {self.task.name!r} has none left at k={data.k}. "
+                "Give some with --data.files.unlabeled, or lower --data.k."
+            )
+        self._facts = {"unlabeled": len(texts), "patterns": list(self.shown), "teachers": []}
+        return texts
+
+    def _weights(self, data: "FewShotData") -> Generator[Stage, Any, list[float]]:
+        """The weight of every teacher: the accuracy that its pattern has before training (EACL, section 3.4), or 1."""
+        train, weights = data.drawn.train, dict.fromkeys(self.shown, 1.0)
+        if self.weighting == "accuracy" and train:
+            for number, pattern in enumerate(self.shown):
+                logp_NC = yield self._teaching(pattern, data.trained_on(()))._replace(
+                    name=f"pattern {number} untrained", score=train
+                )
+                weights[pattern] = ensembling.accuracy(logp_NC, [e.label for e in train])
+        self._facts["weights"] = list(weights.values())
+        return [weights[pattern] for pattern, _ in self._members]
+
+    def _teachers(
+        self, data: "FewShotData", texts: Sequence[Example], sets: Sequence[Sequence[Example]], generation: int = 0
+    ) -> Scored:
+        """Fit a teacher on each of the training sets, and let it label the texts; where a set is empty, without being fitted."""
+        found = []
+        for number, ((pattern, repetition), train) in enumerate(zip(self._members, sets, strict=True)):
+            name = f"generation {generation} teacher {number}" if generation else f"teacher {number}"
+            self._facts["teachers"].append(self._fitted_on(data, train, pattern, generation))
+            of_teacher = data.trained_on(train, order=repetition)
+            found.append((yield self._teaching(pattern, of_teacher)._replace(name=name, score=texts)))
+        return torch.stack(found)
+
+    def _teaching(self, pattern: str, data: "FewShotData") -> Stage:
+        """A new teacher and what it is fitted on. Nothing else may hold it, or teachers would pile up in memory."""
+        teacher = self._made(pattern).build(self.backbone.original())
+        return Stage(*next(teacher.stages(data))) if data.drawn.train else Stage(teacher, None)
+
+    def _fitted_on(
+        self, data: "FewShotData", train: Sequence[Example], pattern: str, generation: int
+    ) -> dict[str, Any]:
+        """What the record says of a teacher."""
+        labelled = len(data.drawn.train) if train else 0
+        by_label = {label: sum(e.label == c for e in train) for c, label in enumerate(self.task.labels)}
+        counts = {"labeled": labelled, "unlabeled": len(train) - labelled, "by_label": by_label}
+        return {"generation": generation, "pattern": pattern, **counts}
+
+    def _distillation(
+        self, data: "FewShotData", texts: Sequence[Example], logp_MNC: Tensor, weight_M: Sequence[float]
+    ) -> Stage:
+        """The last fit: this paradigm, as its student, on the soft labels (EACL, section 3.4)."""
+        logp_NC = ensembling.combine(logp_MNC, "log_probabilities", weight_M)
+        soft_NC = (logp_NC / self.temperature).softmax(-1).tolist()
+        taught = [Example(e.fields, None, e.origin, tuple(soft)) for e, soft in zip(texts, soft_NC, strict=True)]
+        stage = Stage(*next(self.student.stages(data.trained_on(taught))))
+        return stage._replace(module=self, steps=self.student_steps)
+
+    # ---------------------------------------------------------------- the student
+
+    def forward(self, batch: Encoded) -> Tensor:
+        """The student's label scores [B, C]."""
+        return self.student(batch)
+
+    def loss(self, scores_BC: Tensor, batch: Encoded) -> Tensor:
+        """Divergence from the soft labels, times the square of the temperature (Hinton et al. 2015, section 2)."""
+        if batch.soft is None:
+            return super().loss(scores_BC, batch)
+        logp_BC = (scores_BC.float() / self.temperature).log_softmax(-1)
+        return F.kl_div(logp_BC, batch.soft, reduction="batchmean") * self.temperature**2
+
+    def configure_optimizers(self) -> Any:
+        """The student's."""
+        return self.student.configure_optimizers()

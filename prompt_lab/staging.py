@@ -1,0 +1,181 @@
+"""Runs the stages of a paradigm one after another. What a stage came to is kept on disk until its run is finished."""
+
+import gc
+import hashlib
+import json
+import shutil
+import warnings
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import lightning.pytorch as pl
+from torch import Tensor
+
+from prompt_lab.batch import Example
+from prompt_lab.data.batching import mixed
+from prompt_lab.errors import LabError
+from prompt_lab.experiment import Experiment
+from prompt_lab.paradigms import Paradigm
+from prompt_lab.paradigms.base import Stage
+from prompt_lab.reporting.cost import Meter
+from prompt_lab.reporting.files import write_tensors
+
+FOLDER = "stages"
+SCORES, TEST = "scores", "test"
+"""Names of a stage's tensors: what it gave back, and what it says of the test texts."""
+
+MakeTrainer = Callable[[str, int | None], pl.Trainer]
+Predict = Callable[[Paradigm, pl.Trainer, Sequence[Example]], Tensor]
+
+
+@dataclass
+class Done:
+    """A finished stage.
+
+    Attributes:
+        name: as its paradigm called it; ``fit`` for one without a name.
+        examples: how many it was fitted on.
+        counted: what it cost: steps, seconds, model calls, tokens.
+        before: whether an earlier process had finished it.
+        test_logp: [N, C] what it says of the test texts, if that was asked for.
+    """
+
+    name: str
+    examples: int
+    counted: dict[str, Any]
+    before: bool = False
+    test_logp: Tensor | None = None
+
+    def entry(self) -> dict[str, Any]:
+        """What the record says of it."""
+        return {"name": self.name, "examples": self.examples, "finished_before": self.before, **self.counted}
+
+
+@dataclass
+class Staging:
+    """Runs the stages of an experiment's paradigm.
+
+    Attributes:
+        experiment: its paradigm has a backbone.
+        meter: counts what each stage costs.
+        trainer: makes Lightning's trainer for a stage of that name and number of steps.
+        predict: label log-probabilities of texts.
+        done: the stages that are finished.
+    """
+
+    experiment: Experiment
+    meter: Meter
+    trainer: MakeTrainer
+    predict: Predict
+    done: list[Done] = field(default_factory=list)
+
+    def run(self) -> tuple[Paradigm, pl.Trainer]:
+        """Run all stages.
+
+        Returns:
+            The module that is to be tested, and a trainer to do it with.
+
+        Raises:
+            LabError: a stage has nothing to be fitted on.
+        """
+        experiment, kept = self.experiment, self._kept()
+        tested, result = experiment.paradigm, None
+        trainer: pl.Trainer | None = None
+        stages = experiment.paradigm.stages(experiment.data)
+        for number in range(1_000_000):
+            if number:
+                pl.seed_everything(mixed(experiment.init_seed, number) % 2**32, verbose=False)
+            try:
+                stage = Stage(*stages.send(result))
+            except StopIteration:
+                break
+            path = kept.path(number, stage)
+            result = kept.read(path, stage, self.done, self.meter)
+            trainer = None
+            if not self.done[number:]:
+                trainer, result = self._execute(stage, path, kept)
+            if stage.score:
+                trainer = experiment.data.trainer = None
+            else:
+                tested = stage.module
+            del stage
+            gc.collect()  # modules and trainers refer to each other: without this, teachers pile up in memory
+        return tested, trainer or self.trainer("", None)
+
+    def finish(self) -> None:
+        """Forget what was kept: the run's record is written."""
+        shutil.rmtree(self.experiment.folder / FOLDER, ignore_errors=True)
+
+    def _execute(self, stage: Stage, path: Path, kept: "_Kept") -> tuple[pl.Trainer, Tensor | None]:
+        before, trainer = self.meter.counted(), self.trainer(stage.name, stage.steps)
+        examples = 0
+        if stage.data is not None:
+            examples = len(stage.data.drawn.train)
+            if not examples:
+                raise LabError(
+                    f"{type(stage.module).__name__} learns from labelled examples, and k={stage.data.k} gives none. "
+                    "Use --data.k 1 or more, or a paradigm that trains nothing, such as zero_shot."
+                )
+            with self.meter.phase("fit"):
+                trainer.fit(stage.module, datamodule=stage.data)
+        tensors = {}
+        if stage.score:
+            with self.meter.phase("score"):
+                tensors[SCORES] = self.predict(stage.module, trainer, stage.score)
+            if self.experiment.run.score_stages and stage.data is not None:
+                with self.meter.phase("test"):
+                    tensors[TEST] = self.predict(stage.module, trainer, self.experiment.data.sealed_test())
+        done = Done(stage.name or "fit", examples, self.meter.since(before), test_logp=tensors.get(TEST))
+        self.done.append(done)
+        if stage.name and trainer.is_global_zero:
+            kept.write(path, tensors or stage.module.moved_state(), done)
+        trainer.strategy.barrier()
+        return trainer, tensors.get(SCORES)
+
+    def _kept(self) -> "_Kept":
+        experiment = self.experiment
+        told = [experiment.settings, experiment.data.facts(), experiment.identity()]
+        key = hashlib.sha256(json.dumps(told, sort_keys=True, default=str).encode()).hexdigest()
+        return _Kept(experiment.folder / FOLDER, key)
+
+
+@dataclass(frozen=True)
+class _Kept:
+    """Files of finished stages, each of which knows the run it belongs to.
+
+    The unnamed stage, which is tested, is not kept: what follows it is short, and what it came to is large.
+    """
+
+    folder: Path
+    key: str
+
+    def path(self, number: int, stage: Stage) -> Path:
+        return self.folder / f"{number:03d} {stage.name.replace('/', ' ')}.safetensors"
+
+    def write(self, path: Path, tensors: dict[str, Tensor], done: Done) -> None:
+        said = {"run": self.key, "name": done.name, "examples": str(done.examples), "counted": json.dumps(done.counted)}
+        write_tensors(path, {name: value.cpu().contiguous().clone() for name, value in tensors.items()}, said)
+
+    def read(self, path: Path, stage: Stage, done: list[Done], meter: Meter) -> Tensor | None:
+        """What a finished stage gave back; it is added to ``done``, unless it is not there or cannot be used."""
+        from safetensors import SafetensorError, safe_open
+
+        if not path.is_file():
+            return None
+        try:
+            with safe_open(path, framework="pt") as file:
+                said, tensors = file.metadata() or {}, {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+            if said.get("run") != self.key:
+                return None
+            if not stage.score:
+                stage.module.load_moved(tensors)
+            counted = json.loads(said["counted"])
+            found = tensors[SCORES] if stage.score else None
+        except (OSError, SafetensorError, LabError, KeyError, ValueError) as error:
+            warnings.warn(f"{path} cannot be used ({error}); the stage is run again", stacklevel=2)
+            return None
+        meter.add(counted)
+        done.append(Done(said["name"], int(said["examples"]), counted, True, tensors.get(TEST)))
+        return found
