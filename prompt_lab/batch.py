@@ -56,7 +56,7 @@ class Encoded:
             -1 where a row has fewer than N.
         label: [B] class index, -100 where unknown. Test batches are always unknown: the runner alone holds their labels.
         index: [B] the example's row in its split.
-        soft: [B, C] a probability for each label, where examples have them; as sealed as labels are.
+        soft: [B, C] a probability for each label, where examples have them (zeros for one that has not); as sealed as labels are.
         view: [B] which of its views an example is shown in, where an encoder has several and shows one; None where all are shown.
         token_type_ids: [B*G, T] segment ids, for backbones that use them.
         decoder_input_ids: [B*G, S], for seq2seq backbones.

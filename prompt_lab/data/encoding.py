@@ -268,7 +268,8 @@ def encoded(encoder: Encodes, examples: Sequence[Example], *, labels: bool = Tru
 def collate(examples: Sequence[EncodedExample], reader: Reader) -> Encoded:
     """A batch, its rows padded to the longest among them."""
     rows = [r for e in examples for r in e.rows]
-    soft = [e.soft for e in examples if e.soft is not None]
+    labels = max(len(e.soft or ()) for e in examples)
+    soft = [e.soft or (0.0,) * labels for e in examples] if labels else None
     view = [e.view for e in examples if e.view is not None]
     slots = max(len(r.slots) for r in rows)
     return Encoded(
@@ -279,7 +280,7 @@ def collate(examples: Sequence[EncodedExample], reader: Reader) -> Encoded:
         ),
         label=torch.tensor([e.label for e in examples]),
         index=torch.tensor([e.index for e in examples]),
-        soft=torch.tensor(soft) if soft else None,
+        soft=None if soft is None else torch.tensor(soft),
         view=torch.tensor(view) if view else None,
         token_type_ids=_padded([r.type_ids for r in rows], 0) if reader.has_types else None,
         decoder_input_ids=_padded([r.decoder_ids for r in rows], reader.pad_id) if rows[0].decoder_ids else None,

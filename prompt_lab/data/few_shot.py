@@ -68,6 +68,7 @@ class FewShotData(pl.LightningDataModule):
         self._draw: Draw | None = None
         self._told = {"unlabeled_texts": 0, "demonstrations": 0}
         self._shown: tuple[Example, ...] | None = None
+        self._pool: tuple[Example, ...] | None = None
         self._beside: tuple[Example, ...] = ()
 
     # ---------------------------------------------------------------- examples
@@ -93,8 +94,12 @@ class FewShotData(pl.LightningDataModule):
         Args:
             at_most: take this many of them, in an order that depends on the seed alone; all by default.
         """
-        own = read(self._task_name, self.files)[0].get("unlabeled")
-        pool = self.drawn.unlabeled if own is None else shuffled(own, self.seed)
+        pool: Sequence[Example]
+        if self._pool is None:
+            own = read(self._task_name, self.files)[0].get("unlabeled")
+            pool = self.drawn.unlabeled if own is None else shuffled(own, self.seed)
+        else:
+            pool = self._pool
         pool = tuple(pool[:at_most])
         self._told["unlabeled_texts"] = max(self._told["unlabeled_texts"], len(pool))
         return pool
@@ -105,12 +110,20 @@ class FewShotData(pl.LightningDataModule):
         self._told["demonstrations"] = len(shown)
         return shown
 
-    def trained_on(self, train: Sequence[Example], *, order: int = 0, beside: Sequence[Example] = ()) -> "FewShotData":
+    def trained_on(
+        self,
+        train: Sequence[Example],
+        *,
+        order: int = 0,
+        pool: Sequence[Example] | None = None,
+        beside: Sequence[Example] = (),
+    ) -> "FewShotData":
         """The same data with other training examples; validation and test stay as they are.
 
         Args:
             train: examples with labels, or with soft ones.
             order: 0 for the order of this data's seed, other numbers for other orders.
+            pool: its unlabelled texts; those of this data by default.
             beside: texts without labels, as many of which go into every batch as it has training examples.
         """
         twin = copy.copy(self)
@@ -118,6 +131,7 @@ class FewShotData(pl.LightningDataModule):
         twin.order_seed = mixed(self.order_seed, order) % 2**32 if order else self.order_seed
         twin._shown = self.drawn.train if self._shown is None else self._shown
         twin._draw = replace(self.drawn, train=tuple(train))
+        twin._pool = self._pool if pool is None else tuple(pool)
         twin._beside = tuple(beside)
         return twin
 

@@ -49,8 +49,7 @@ class Views:
         for place, example in enumerate(examples):
             view = (int(example.key[:8], 16) + number) % len(views)
             one = views[view][place]
-            filled = one.rows + one.rows[:1] * (
-                width - len(one.rows)
-            )  # a batch is a block: what fills it up is not read
+            # a batch is a block: what fills it up is not read
+            filled = [one.rows[min(g, len(one.rows) - 1)] for g in range(width)]
             found.append(replace(one, rows=filled, view=view))
         return found

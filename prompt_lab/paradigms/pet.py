@@ -171,7 +171,7 @@ class Pet(Paradigm):
         for number, ((pattern, repetition), train) in enumerate(zip(self._members, sets, strict=True)):
             name = f"generation {generation} teacher {number}" if generation else f"teacher {number}"
             self._facts["teachers"].append(self._fitted_on(data, train, pattern, generation))
-            of_teacher = data.trained_on(train, order=repetition)
+            of_teacher = data.trained_on(train, order=repetition, pool=texts)
             found.append((yield self._teaching(pattern, of_teacher)._replace(name=name, score=texts)))
         return torch.stack(found)
 
