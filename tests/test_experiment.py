@@ -65,7 +65,8 @@ PARTS = {
          "order_seed", "selection", "template", "answer", "tuning", "metric", "scores", "recall_per_class", "trivial",
          "collapsed", "data", "budget", "cost", "environment", "trials", "started", "finished", "settings", "config",
          "stages", "method"},
-    "scores": {f"{split}/{s}" for split in ("test", "val") for s in ("acc", "f1_macro", "f1", "mcc", "ece", "nll", "auc")},
+    "scores": {f"{split}/{s}" for split in ("test", "val")
+               for s in ("acc", "f1_macro", "f1_weighted", "f1", "mcc", "ece", "nll", "auc")},
     "data": {"fingerprint", "test_fingerprint", "train", "validation", "test", "cleaned"},
     "budget": {"labels_train", "labels_validation", "unlabeled_texts", "external_labels", "demonstrations", "model_calls"},
     "cost": {"trained_parameters", "total_parameters", "stored_bytes", "seconds", "steps", "tokens", "model_calls",

@@ -123,7 +123,14 @@ def test_a_paradigm_with_and_without_examples_gets_two_names() -> None:
 @pytest.mark.parametrize(
     ("metric", "majority", "chance"),
     # half of the test set is one label: it has precision 1/2 and recall 1, so F1 2/3, and three more labels have none
-    [("acc", 0.5, 0.25), ("mcc", 0.0, 0.0), ("f1_macro", 2 / 3 / 4, None), ("f1", None, None)],
+    [
+        ("acc", 0.5, 0.25),
+        ("mcc", 0.0, 0.0),
+        ("pearson", 0.0, 0.0),
+        ("spearman", 0.0, 0.0),
+        ("f1_macro", 2 / 3 / 4, None),
+        ("f1", None, None),
+    ],
 )
 def test_guessing_is_scored_where_the_record_tells(metric: str, majority: float | None, chance: float | None) -> None:
     first, second, _ = rows([record(metric=f"test/{metric}")])

@@ -28,7 +28,7 @@ TASK = Task(Files(train={train!r}), ("no", "yes"), {{"no": ["No"], "yes": ["Yes"
 
 
 def test_all_tasks_of_the_readme_exist() -> None:
-    assert len(TASKS) == 24
+    assert len(TASKS) == 26
 
 
 @pytest.mark.parametrize("name", TASKS)
@@ -39,7 +39,7 @@ def test_a_task_says_what_it_is(name: str) -> None:
     assert task.citation
     assert task.metric in get_args(Metric)
     assert len(set(task.labels)) == len(task.labels) >= 2
-    assert task.language == ("zh" if name in ("eprstmt", "tnews", "ocnli", "bustm") else "en")
+    assert task.language == ("zh" if name in ("eprstmt", "tnews", "ocnli", "bustm", "comment_classify") else "en")
 
 
 @pytest.mark.parametrize("name", TASKS)

@@ -50,6 +50,10 @@ class Answer(nn.Module, ABC):
     def forward(self, backbone: Backbone, batch: Encoded) -> Tensor:
         """Label scores [B, C]; their softmax is the distribution over labels."""
 
+    def word_of(self, label: int) -> str | None:
+        """How a demonstration says this label: a word that stands where the mask was. None for an answer without words."""
+        return None
+
     def pieces(self) -> Mapping[str, list[str]]:
         """For people to look at: how the tokenizer splits each label word. Empty where there are no words."""
         return {}

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from prompt_lab.answers.base import Answer
+from prompt_lab.answers.decoding import Reads, max_first
 from prompt_lab.backbones.backbone import Backbone
 from prompt_lab.backbones.reader import Reader, Word
 from prompt_lab.batch import Encoded
@@ -19,9 +20,11 @@ from prompt_lab.templates import Template
 class Words(Answer):
     """Scores a label by its words (Schick & Schütze 2021, EACL, equation 1), one or many of them, of one or many tokens.
 
-    A word of several tokens scores their joint log-probability: for a masked model the sum over a run of as many masks
-    (Schick & Schütze 2021, NAACL, equation 3, all masks filled at once), for the others from left to right. Where every word
-    is one token, the vocabulary's normaliser is the same for all labels, so only the words' own rows are computed.
+    A word of several tokens scores their joint log-probability: for a masked model over a run of as many masks, as ``decoding``
+    says (Schick & Schütze 2021, NAACL, section 3.1), for the others from left to right. In training a masked model always fills
+    all masks at once, as in the paper; the paper's code gives every word as many masks there as the longest has, this class as
+    many as it has itself, so that training and evaluation read the same. Where every word is one token, the vocabulary's
+    normaliser is the same for all labels, so only the words' own rows are computed.
 
     On models that read from left to right, a word that another one begins with ("great", "great job") never scores below it, as
     no end of the word is scored; give words of which none begins another.
@@ -31,6 +34,9 @@ class Words(Answer):
         aggregate: how the words of a label go together: ``mean`` of their log-probabilities, log of the ``sum`` of their
             probabilities, or the ``max``. Weights are normalised to sum to one within a label; ``max`` takes no notice of them.
         length_normalize: divide a word's log-probability by its number of tokens.
+        decoding: how a masked model evaluates a word of several tokens. ``parallel``: all its masks at once, in one pass, each token
+            as if it did not depend on the others. ``max_first``: the most probable token is filled in first and the model reads
+            again, as often as the longest word has tokens, less one (see ``max_first``).
     """
 
     needs_mask = True
@@ -47,22 +53,31 @@ class Words(Answer):
         words: dict[str, list[str] | dict[str, float]] | None = None,
         aggregate: Literal["mean", "sum", "max"] = "mean",
         length_normalize: bool = False,
+        decoding: Literal["parallel", "max_first"] = "parallel",
     ) -> None:
         super().__init__()
         self.words = words
         self.aggregate = aggregate
         self.length_normalize = length_normalize
+        self.decoding = decoding
 
     def build(self, task: Task, reader: Reader, template: Template) -> None:
         """Tokenise the words as they stand at the template's mask, and plan how they are read.
 
         Raises:
             LabError: a label without words, words for a label that does not exist, a word that the tokenizer does not have,
-                two labels with the same tokens.
+                two labels with the same tokens, ``max_first`` on a model that reads from left to right.
         """
         super().build(task, reader, template)
+        if self.decoding == "max_first" and reader.kind != "masked":
+            raise LabError(
+                f"max_first fills masks in, but {reader.name!r} is a {reader.kind} model, which scores a word exactly from left to "
+                "right as it is. Leave answer.decoding at parallel, or use a masked backbone."
+            )
         labelled = self._labelled(task)
         before = template.before_mask()
+        of_label = [[(weight, w) for c, w, weight in labelled if c == label] for label in range(len(task.labels))]
+        self._heaviest = [max(own, key=lambda pair: pair[0])[1] for own in of_label]
         self._tokens = {w: reader.word_ids(w, before) for _, w, _ in labelled}
         self._reader = reader
         _refuse_shared(labelled, self._tokens, len(task.labels))
@@ -85,8 +100,16 @@ class Words(Answer):
             return backbone.slot_logits(batch, self.token_WJ[:, 0])[:, 0, 0].float()
         logp_BGNV = backbone.slot_logits(batch).float().log_softmax(-1)
         logp_BWJ = logp_BGNV[:, self.row_WJ, self.slot_WJ, self.token_WJ]
-        score_BW = (logp_BWJ * self.real_WJ).sum(-1)
+        if self.decoding == "max_first" and not self.training:
+            reads = Reads(self.row_WJ, self.slot_WJ, self.token_WJ, self.real_WJ)
+            score_BW = max_first(logp_BWJ, batch, reads, backbone.slot_logits)
+        else:
+            score_BW = (logp_BWJ * self.real_WJ).sum(-1)
         return score_BW / self.real_WJ.sum(-1) if self.length_normalize else score_BW
+
+    def word_of(self, label: int) -> str:
+        """The label's heaviest word, the first of equals."""
+        return self._heaviest[label]
 
     def pieces(self) -> Mapping[str, list[str]]:
         """How the tokenizer splits each label word."""

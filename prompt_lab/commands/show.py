@@ -13,6 +13,7 @@ from prompt_lab.data.encoding import Encoder
 from prompt_lab.data.reading import read
 from prompt_lab.tasks import load_task
 from prompt_lab.tasks.files import Files
+from prompt_lab.tasks.poles import value
 from prompt_lab.templates import resolve
 
 EXAMPLES = 3
@@ -41,7 +42,9 @@ def main(options: argparse.Namespace) -> int:
     for example in _spread(splits["test"]):
         tokens = encoder.trace(example)
         cut = sum(mark == "cut" for _, mark in tokens)
-        console.print(f"\n{task.labels[example.label or 0]}, {len(tokens) - cut} tokens, {cut} cut off", markup=False)
+        label = task.labels[example.label or 0]
+        said = label if task.bounds is None else f"{value(example, task.bounds):g}, nearer to {label}"
+        console.print(f"\n{said}, {len(tokens) - cut} tokens, {cut} cut off", markup=False)
         console.print(_line(tokens, colours=console.is_terminal), soft_wrap=not console.is_terminal)
     return 0
 

@@ -32,9 +32,22 @@ def strip_plot(rows: Sequence[Row], path: Path) -> None:
     Raises:
         LabError: the file cannot be written.
     """
-    figure = draw(rows)
+    save(draw(rows), path)
+
+
+def save(figure: "Figure", path: Path) -> None:
+    """Write a figure as PNG.
+
+    Raises:
+        LabError: the file cannot be written.
+    """
     with atomic(path) as temporary:
         figure.savefig(temporary, format="png", dpi=150)
+
+
+def across(panels: int) -> int:
+    """How many of them stand side by side."""
+    return {1: 1, 2: 2, 4: 2}.get(panels, 3)
 
 
 def draw(rows: Sequence[Row]) -> "Figure":
@@ -42,18 +55,18 @@ def draw(rows: Sequence[Row]) -> "Figure":
     from matplotlib.figure import Figure
 
     parts = groups(rows)
-    across = {1: 1, 2: 2, 4: 2}.get(len(parts), 3)
-    lines = [parts[i : i + across] for i in range(0, len(parts), across)]
+    wide = across(len(parts))
+    lines = [parts[i : i + wide] for i in range(0, len(parts), wide)]
     heights = [max(sum(row.n > 0 for row in part) for part in line) for line in lines]
     inches = [0.32 * height + 1.15 for height in heights]
-    figure = Figure(figsize=(4.9 * across if across > 1 else 6.4, sum(inches) + 0.6))
+    figure = Figure(figsize=(4.9 * wide if wide > 1 else 6.4, sum(inches) + 0.6))
     figure.set_layout_engine("constrained", hspace=0.06, wspace=0.03)
-    panels = figure.subplots(len(lines), across, squeeze=False, height_ratios=inches).ravel().tolist()
+    panels = figure.subplots(len(lines), wide, squeeze=False, height_ratios=inches).ravel().tolist()
     for panel, part in zip(panels, parts, strict=False):
-        _panel(panel, part, _limits([row for row in rows if row.task == part[0].task]))
+        _panel(panel, part, limits([row for row in rows if row.task == part[0].task]))
     for panel in panels[len(parts) :]:
         panel.remove()
-    figure.legend(handles=_legend(rows), loc="outside lower center", ncols=2 * across + 1, frameon=False, fontsize=8)
+    figure.legend(handles=_legend(rows), loc="outside lower center", ncols=2 * wide + 1, frameon=False, fontsize=8)
     return figure
 
 
@@ -76,12 +89,12 @@ def _panel(panel: "Axes", part: Sequence[Row], limits: tuple[float, float]) -> N
     panel.tick_params(axis="y", length=0, labelsize=9)
     panel.tick_params(axis="x", labelsize=8)
     panel.locator_params(axis="x", nbins=6)
-    panel.set_title(_heading(part[0].title), fontsize=10, fontweight="bold", loc="left", pad=18)
+    panel.set_title(heading(part[0].title), fontsize=10, fontweight="bold", loc="left", pad=18)
     panel.set_xlabel(f"{part[0].metric.replace('/', ' ')}, %", fontsize=8)
     _majority(panel, part[0])
 
 
-def _heading(title: str) -> str:
+def heading(title: str) -> str:
     """A title on as many lines as the panel needs, broken between task, backbone and K."""
     held = title.replace(" = ", "\N{NO-BREAK SPACE}=\N{NO-BREAK SPACE}").replace(" · ", "\N{NO-BREAK SPACE}· ")
     return "\n".join(wrap(held, 46, break_on_hyphens=False))
@@ -105,7 +118,7 @@ def _majority(panel: "Axes", row: Row) -> None:
     )
 
 
-def _limits(rows: Sequence[Row]) -> tuple[float, float]:
+def limits(rows: Sequence[Row]) -> tuple[float, float]:
     """One scale for all panels of a task: everything drawn, and room beside it."""
     scores = [100 * score for row in rows for score in row.scores]
     scores += [100 * (row.mean + sign * (row.sd or 0.0)) for row in rows if row.mean is not None for sign in (-1, 1)]

@@ -1,4 +1,4 @@
-"""The report of a comparison: a table as Markdown and CSV, a picture, and what failed, in one folder."""
+"""The report of a comparison: a table as Markdown and CSV, pictures, and what failed, in one folder."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -6,12 +6,13 @@ from pathlib import Path
 from typing import Any
 
 from prompt_lab.errors import LabError
-from prompt_lab.reporting import picture, table
+from prompt_lab.reporting import against_k, picture, table
 from prompt_lab.reporting.comparable import Record
 from prompt_lab.reporting.files import atomic
 from prompt_lab.reporting.rows import Row, rows
 
 MARKDOWN, CSV, PICTURE = "comparison.md", "comparison.csv", "comparison.png"
+AGAINST_K = "score_against_k.png"
 Failure = Mapping[str, Any]
 """A cell that failed, as its ``failed.json`` holds it: paradigm, task, backbone, k, split_seed, error."""
 
@@ -45,6 +46,8 @@ class Report:
 def write(records: Iterable[Record], folder: Path, failures: Iterable[Failure] = ()) -> Report:
     """Write the report into a folder, each file whole or not at all. Without a finished run there is no picture.
 
+    Where a task and backbone have runs at two or more K, a second picture shows the score against K.
+
     Raises:
         LabError: there is nothing to report, the records cannot be compared, or the folder cannot be written to.
     """
@@ -52,16 +55,21 @@ def write(records: Iterable[Record], folder: Path, failures: Iterable[Failure] =
     failures = sorted(failures, key=_cell)
     if not made and not failures:
         raise LabError("nothing to report: no run has finished or failed yet")
-    paths = [folder / MARKDOWN, folder / CSV, folder / PICTURE][: 3 if made else 2]
+    drawn = {}
     if made:
         picture.strip_plot(made, folder / PICTURE)
+        drawn[PICTURE] = "every seed, mean and sd"
+    if against_k.panels(made):
+        against_k.curves(made, folder / AGAINST_K)
+        drawn[AGAINST_K] = "score against K"
     _write(folder / CSV, table.csv(made))
-    _write(folder / MARKDOWN, _markdown(made, failures))
-    return Report(made, failures, paths)
+    _write(folder / MARKDOWN, _markdown(made, failures, drawn))
+    return Report(made, failures, [folder / name for name in (MARKDOWN, CSV, *drawn)])
 
 
-def _markdown(rows: Sequence[Row], failures: Sequence[Failure]) -> str:
-    parts = [table.markdown(rows), f"![every seed, mean and sd]({PICTURE})\n"] if rows else []
+def _markdown(rows: Sequence[Row], failures: Sequence[Failure], drawn: Mapping[str, str]) -> str:
+    parts = [table.markdown(rows)] if rows else []
+    parts += [f"![{what}]({name})\n" for name, what in drawn.items()]
     if failures:
         lines = [f"- {_cell(f)}: `{_first_line(f).replace('`', chr(39))}`\n" for f in failures]
         parts.append(f"**{_count(failures)}**\n\n{''.join(lines)}")

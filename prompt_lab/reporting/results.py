@@ -17,8 +17,10 @@ from prompt_lab.paradigms.base import LOG_KEYS
 from prompt_lab.reporting import delta, files, scores
 from prompt_lab.reporting.cost import Meter
 from prompt_lab.reporting.environment import environment
+from prompt_lab.reporting.regression import numbers_of
 from prompt_lab.reporting.tracking import Tracker
 from prompt_lab.staging import Done
+from prompt_lab.tasks import poles
 
 PREDICTIONS, EXAMPLES, STAGES = "predictions.jsonl", "examples.jsonl", "stages.jsonl"
 
@@ -46,9 +48,9 @@ class Results:
     ) -> dict[str, Any]:
         """Everything that is known of the run, as one JSON object."""
         task, label_N = self.data.task, _labels(self.data.sealed_test())
-        found = scores.scores(self.test_logp, label_N, "test/")
+        found = self._scores(self.test_logp, self.data.sealed_test(), "test/")
         if len(self.validation_logp):
-            found |= scores.scores(self.validation_logp, _labels(self.data.drawn.validation), "val/")
+            found |= self._scores(self.validation_logp, self.data.drawn.validation, "val/")
         trivial = scores.trivial(label_N, len(task.labels))
         budget = self.data.budget()
         if experiment.run.select == "dev_k":
@@ -61,10 +63,10 @@ class Results:
             "scores": found,
             "recall_per_class": scores.recall_per_class(self.test_logp, label_N, task.labels),
             "trivial": trivial,
-            "collapsed": scores.collapsed(found["test/acc"], trivial["majority"]),
+            "collapsed": scores.collapsed(found, trivial["majority"]),
             "data": self.data.facts(),
             "budget": budget | {"model_calls": sum(meter.calls.values())},
-            "stages": [self._stage(stage, label_N) for stage in self.stages],
+            "stages": [self._stage(stage) for stage in self.stages],
             "method": experiment.paradigm.facts(),
             "cost": meter.cost(self.module, stored),
             "environment": environment(),
@@ -93,20 +95,36 @@ class Results:
         for logger in loggers:
             logger.log_metrics({key: value for key, value in record["scores"].items() if key not in LOG_KEYS})
             logger.save()
-        columns = [*self.data.task.fields, "label", "predicted", "probability"]
+        numbers = [] if self.data.task.bounds is None else ["value", "predicted_value"]
+        columns = [*self.data.task.fields, "label", "predicted", "probability", *numbers]
         examples, labels = self.data.sealed_test(), self.data.task.labels
         rows = [
-            [*e.fields.values(), labels[e.label or 0], labels[int(p.argmax())], float(p.max().exp())]
+            [
+                *e.fields.values(),
+                *(labels[e.label or 0], labels[int(p.argmax())], float(p.max().exp())),
+                *self._numbers(e, p).values(),
+            ]
             for e, p in zip(examples, self.test_logp, strict=True)
         ]
         for tracker in trackers:
             tracker.summarize({key: record[key] for key in ("cost", "budget", "collapsed")} | record["scores"])
             tracker.table("test/predictions", columns, rows)
 
-    def _stage(self, stage: Done, label_N: Tensor) -> dict[str, Any]:
+    def _scores(self, logp_NC: Tensor, examples: Sequence[Example], prefix: str) -> dict[str, float]:
+        return scores.scores(logp_NC, _labels(examples), prefix, numbers_of(examples, self.data.task.bounds))
+
+    def _stage(self, stage: Done) -> dict[str, Any]:
         """A stage, with what its module scores on the test, if that was asked for."""
         logp_NC = stage.test_logp
-        return stage.entry() | ({} if logp_NC is None else {"scores": scores.scores(logp_NC, label_N, "test/")})
+        found = {} if logp_NC is None else {"scores": self._scores(logp_NC, self.data.sealed_test(), "test/")}
+        return stage.entry() | found
+
+    def _numbers(self, example: Example, logp_C: Tensor | None = None) -> dict[str, float]:
+        """Where the task has bounds, the example's number, and that which is predicted."""
+        if (bounds := self.data.task.bounds) is None:
+            return {}
+        predicted = {} if logp_C is None else {"predicted_value": poles.mixed(float(logp_C.exp()[1]), bounds)}
+        return {"value": poles.value(example, bounds)} | predicted
 
     def _predictions(self) -> list[dict[str, Any]]:
         labels = self.data.task.labels
@@ -115,6 +133,7 @@ class Results:
                 "key": e.key[:16],
                 "label": labels[e.label or 0],
                 "predicted": labels[int(p.argmax())],
+                **self._numbers(e, p),
                 "log_probabilities": p.tolist(),
             }
             for e, p in zip(self.data.sealed_test(), self.test_logp.double(), strict=True)
@@ -127,6 +146,7 @@ class Results:
                 "split": split,
                 "key": e.key[:16],
                 "label": self.data.task.labels[e.label or 0],
+                **self._numbers(e),
                 "origin": e.origin,
                 **e.fields,
             }

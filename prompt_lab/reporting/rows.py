@@ -9,6 +9,9 @@ from prompt_lab.reporting.comparable import Record, check, row_key
 
 Group = tuple[str, str, int | str]
 """Task, backbone and K."""
+MAJORITY = "majority class"
+WITHOUT = " (K = 0)"
+"""What follows the name of a paradigm that also ran with examples."""
 
 
 @dataclass(frozen=True)
@@ -27,7 +30,7 @@ class Row:
         sd: sample standard deviation over seeds (ddof = 1); None for fewer than two.
         worst: the worst seed's score.
         n: number of seeds; 0 for a trivial baseline.
-        collapsed: share of the seeds within two points of the majority class.
+        collapsed: share of the seeds within two points of the majority class (numbers: of a Pearson correlation of 0).
         trained_parameters: how many numbers moved (the most of any seed).
         seconds: mean wall time of a run.
         peak_memory_bytes: the most that any seed needed.
@@ -116,7 +119,7 @@ def _rows_of(group: Group, records: Sequence[Record]) -> list[Row]:
 def _row(group: Group, seeds: Sequence[Record], with_examples: set[str]) -> Row:
     name, shots = seeds[0]["paradigm"], seeds[0]["k"]
     if shots == 0 and name in with_examples:
-        name = f"{name} (K = 0)"  # it also ran with examples: two rows need two names
+        name = f"{name}{WITHOUT}"  # it also ran with examples: two rows need two names
     seeds = sorted(seeds, key=lambda r: r["split_seed"])
     scores = tuple(r["scores"][r["metric"]] for r in seeds)
     costs, budgets = [r["cost"] for r in seeds], [r["budget"] for r in seeds]
@@ -144,7 +147,7 @@ def _row(group: Group, seeds: Sequence[Record], with_examples: set[str]) -> Row:
 
 
 def _trivial(group: Group, record: Record) -> list[Row]:
-    """What guessing scores: accuracy as recorded, Matthews' correlation 0, and the macro F1 of naming one label always.
+    """What guessing scores: accuracy as recorded, every correlation 0, and the macro F1 of naming one label always.
 
     That label, of share p, has precision p and recall 1, so F1 = 2p / (1 + p); the other C - 1 labels have 0. The F1 of
     one label, and the macro F1 of chance, do not follow from the record: None.
@@ -152,8 +155,8 @@ def _trivial(group: Group, record: Record) -> list[Row]:
     metric, majority, chance = record["metric"], record["trivial"]["majority"], record["trivial"]["random"]
     known = {
         "test/acc": (majority, chance),
-        "test/mcc": (0.0, 0.0),
+        **dict.fromkeys(("test/mcc", "test/pearson", "test/spearman"), (0.0, 0.0)),
         "test/f1_macro": (2 * majority / (1 + majority) * chance, None),
     }
-    named = zip(("majority class", "random"), known.get(metric, (None, None)), strict=True)
+    named = zip((MAJORITY, "random"), known.get(metric, (None, None)), strict=True)
     return [Row(*group, metric, paradigm=name, strategy=None, shots=None, mean=mean) for name, mean in named]

@@ -9,9 +9,10 @@ from typing import Literal, Protocol
 from prompt_lab import discovery
 from prompt_lab.batch import Example
 from prompt_lab.errors import LabError, unknown
+from prompt_lab.tasks import poles
 
 Split = Literal["train", "validation", "test", "unlabeled"]
-Metric = Literal["acc", "f1", "f1_macro", "mcc"]
+Metric = Literal["acc", "f1", "f1_macro", "mcc", "pearson", "spearman"]
 
 
 class Source(Protocol):
@@ -27,7 +28,7 @@ class Source(Protocol):
 
 @dataclass(frozen=True)
 class Task:
-    """A classification task. A file of ``prompt_lab/tasks`` holds one as ``TASK``; so may any file of a user's own.
+    """A task of classification or regression. A file of ``prompt_lab/tasks`` holds one as ``TASK``; so may any file of a user's own.
 
     Attributes:
         source: where the texts come from.
@@ -35,9 +36,12 @@ class Task:
         label_words: for each label, one or more words whose probability at the mask scores it (PET's verbalizer).
         templates: at least one pattern with a ``{mask}``; patterns whose mask stands last also fit causal models.
         fields: the text fields of an example.
-        metric: what is reported first: accuracy, F1 of the last label, macro F1, or Matthews' correlation.
+        metric: what is reported first: accuracy, F1 of the last label, macro F1, Matthews' correlation, or, where there are
+            ``bounds``, Pearson's or Spearman's.
         language: ISO code of the texts.
         citation: authors and year of the data set.
+        bounds: for regression (Gao et al. 2021, section 4.1): the numbers of the two labels, which are its poles, the lower one first.
+            The label column then holds numbers. Of each pole, K of the examples that lie nearer to it are drawn.
         name: filled in from the file's name.
     """
 
@@ -49,6 +53,7 @@ class Task:
     metric: Metric = "acc"
     language: str = "en"
     citation: str = ""
+    bounds: poles.Bounds | None = None
     name: str = field(default="", compare=False)
 
     def __post_init__(self) -> None:
@@ -59,6 +64,10 @@ class Task:
         extra = set(self.label_words) - set(self.labels)
         if extra:
             raise LabError(f"label words for {sorted(extra)}, which are not labels; the labels are {list(self.labels)}")
+        if self.bounds is not None:
+            poles.check(self.bounds, self.labels)
+        elif self.metric in ("pearson", "spearman"):
+            raise LabError(f"{self.metric} compares numbers; give the task bounds, the numbers of its two labels")
 
     @property
     def primary(self) -> str:

@@ -14,6 +14,7 @@ from typing import Any
 from prompt_lab.batch import Example
 from prompt_lab.errors import LabError, listed, unknown
 from prompt_lab.tasks.base import Split, Task
+from prompt_lab.tasks.poles import placed
 
 Row = Mapping[str, Any]
 Rows = Iterator[tuple[int, Row | LabError]]  # each line's number, with its row or what is wrong with it
@@ -24,7 +25,8 @@ class Files:
     """The user's own files: CSV, TSV, JSON lines or Parquet, each also with ``.gz``, told apart by suffix.
 
     Columns (keys) are the task's fields and ``label``; others are ignored. A label is one of the task's names, or the
-    number of its class. ``unlabeled`` needs no labels, and any that it has are not read.
+    number of its class; for a task with bounds it is a number between them. ``unlabeled`` needs no labels, and any that
+    it has are not read.
 
     Attributes:
         train: file to draw training examples from.
@@ -55,7 +57,8 @@ class Files:
 
         Raises:
             LabError: a file is missing, of an unknown kind or corrupt, or has unusable rows: a missing column, an
-                unknown label, an empty text, a broken line. All are counted, the first few listed with file and line.
+                unknown label, a number out of bounds, an empty text, a broken line. All are counted, the first few
+                listed with file and line.
         """
         return {split: _examples(path, task, split != "unlabeled") for split, path in self.named().items()}
 
@@ -71,7 +74,8 @@ def _examples(path: Path, task: Task, labelled: bool) -> list[Example]:
                 raise row
             _require(wanted, list(row))
             texts = {name: _text(name, row[name]) for name in task.fields}
-            examples.append(Example(texts, _class(task, row["label"]) if labelled else None, where))
+            label, soft = _label(task, row["label"]) if labelled else (None, None)
+            examples.append(Example(texts, label, where, soft))
         except LabError as error:
             problems.append(f"{where}: {error}")
     if problems:
@@ -97,9 +101,13 @@ def _text(name: str, value: Any) -> str:
     return value.strip()
 
 
-def _class(task: Task, value: Any) -> int:
+def _label(task: Task, value: Any) -> tuple[int, tuple[float, ...] | None]:
     if value is None or value == "":
         raise LabError("the label is missing")
+    return (_class(task, value), None) if task.bounds is None else placed(value, task.bounds)
+
+
+def _class(task: Task, value: Any) -> int:
     name = str(value).lower() if isinstance(value, bool) else str(value).strip()
     if name in task.labels:
         return task.labels.index(name)

@@ -10,6 +10,7 @@ from prompt_lab.batch import Example
 from prompt_lab.errors import LabError
 from prompt_lab.hub import go_offline_if_unreachable
 from prompt_lab.tasks.base import Split, Task
+from prompt_lab.tasks.poles import placed
 
 NO_LABEL = (None, -1, "-")  # how hub data sets mark a row without a gold label (GLUE's test sets, SNLI, OCNLI)
 
@@ -31,6 +32,7 @@ class Hub:
         splits: our split to the hub's.
         labels: the hub's value of a label to our name; without it a number counts the task's labels, a name stays.
         files: address of each hub split's file, when ``path`` is a reader.
+        options: of the reader, such as the ``sep`` of ``csv``.
     """
 
     path: str
@@ -40,6 +42,7 @@ class Hub:
     splits: Mapping[Split, str] = field(default_factory=lambda: {"train": "train", "test": "validation"})
     labels: Mapping[int, str] | Mapping[str, str] | None = None
     files: Mapping[str, str] | None = None
+    options: Mapping[str, Any] = field(default_factory=dict)
 
     def read(self, task: Task) -> dict[Split, list[Example]]:
         """All splits.
@@ -54,10 +57,10 @@ class Hub:
         for number, values in enumerate(self._rows(task, there, list(columns))):
             row = dict(zip(columns.values(), values, strict=True))
             where = f"{self.path}:{there}:{number}"
-            label = None if split == "unlabeled" else self._label(task, row["label"], where)
+            label, soft = (None, None) if split == "unlabeled" else self._label(task, row["label"], where)
             texts = {name: (row[name] or "").strip() for name in task.fields}
             if all(texts.values()) and (split == "unlabeled" or label is not None):
-                yield Example(texts, label, where)
+                yield Example(texts, label, where, soft)
 
     def _rows(self, task: Task, there: str, columns: list[str]) -> Iterable[tuple[Any, ...]]:
         try:
@@ -66,7 +69,8 @@ class Hub:
 
             # One split at a time: files of one data set may differ in their columns (unlabelled rows have no label).
             only = None if self.files is None else {there: self.files[there]}
-            table = load_dataset(self.path, self.name, split=there, revision=self.revision, data_files=only)
+            how = {"split": there, "revision": self.revision, "data_files": only, **self.options}
+            table = load_dataset(self.path, self.name, **how)
         except Exception as error:  # datasets, huggingface_hub and httpx raise a dozen unrelated types
             raise self._unreachable(task, error) from error
         if missing := set(columns) - set(table.column_names):
@@ -82,7 +86,14 @@ class Hub:
             "or use a task whose data are installed: rotten_tomatoes, imdb, bbc_news."
         )
 
-    def _label(self, task: Task, value: Any, where: str) -> int | None:
+    def _label(self, task: Task, value: Any, where: str) -> tuple[int | None, tuple[float, ...] | None]:
+        if task.bounds is None:
+            return self._class(task, value, where), None
+        if value in NO_LABEL and (value != -1 or task.bounds[0] > -1):
+            return None, None
+        return _placed(task, value, where)
+
+    def _class(self, task: Task, value: Any, where: str) -> int | None:
         if value in NO_LABEL:
             return None
         if self.labels is not None:
@@ -94,6 +105,14 @@ class Hub:
         if not 0 <= value < len(task.labels):
             raise LabError(f"{where}: label {value} is not the number of one of {list(task.labels)}")
         return int(value)
+
+
+def _placed(task: Task, value: Any, where: str) -> tuple[int, tuple[float, ...]]:
+    assert task.bounds is not None
+    try:
+        return placed(value, task.bounds)
+    except LabError as error:
+        raise LabError(f"{where}: {error}") from None
 
 
 def few_clue(folder: str, columns: Mapping[str, str], labels: Mapping[str, str] | None = None) -> Hub:

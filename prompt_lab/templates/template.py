@@ -1,12 +1,12 @@
 """A pattern over the fields of a task: turns an example into pieces."""
 
 from collections.abc import Sequence
-from functools import partial
 
 from prompt_lab import discovery
 from prompt_lab.batch import Example
 from prompt_lab.errors import LabError, unknown
 from prompt_lab.tasks import Task
+from prompt_lab.templates.lm_bff import translated
 from prompt_lab.templates.options import OPTIONS
 from prompt_lab.templates.pattern import Literal, Node, SlotNode, parse, pointed, write
 from prompt_lab.templates.slots.base import Piece, Slot
@@ -96,10 +96,15 @@ def resolve(template: int | str, task: Task) -> Template:
     """The template that a setting names.
 
     Args:
-        template: the number of one of the task's own patterns, ``none`` for the fields alone (promptless), or a pattern.
+        template: the number of one of the task's own patterns, ``none`` for the fields alone (promptless), or a pattern; also in
+            LM-BFF's own writing (``prompt_lab.templates.lm_bff``).
         task: gives the patterns and the names of the fields.
     """
-    make = partial(Template, fields=task.fields)
+
+    def make(pattern: str) -> Template:
+        own = translated(pattern, task.fields)
+        return Template(pattern if own is None else own, task.fields)
+
     if template == "none":
         return make("{sep}".join(_braced(task.fields).split(", ")))
     if isinstance(template, int):

@@ -67,11 +67,21 @@ class Subject:
         with torch.inference_mode():
             return module(self.batch(module, examples))
 
-    def run(self, *, seed: int = 13, task: str = TOY, learning_rate: float | None = None, **trainer: Any) -> "Finished":
+    def run(
+        self,
+        *,
+        seed: int = 13,
+        task: str = TOY,
+        learning_rate: float | None = None,
+        dropout: bool | None = None,
+        **trainer: Any,
+    ) -> "Finished":
         """A whole experiment with K = 2, its record and the module as it was left."""
         module = self.make()
         if learning_rate is not None:
             module.tuning.learning_rate = learning_rate
+        if dropout is not None:
+            module.tuning.dropout = dropout
         data = self.data(task, seed)
         arguments = {"accelerator": "cpu", "max_steps": 2, "log_every_n_steps": 1, "num_sanity_val_steps": 0} | dict(
             self.trainer
