@@ -37,6 +37,7 @@ class Done:
     Attributes:
         name: as its paradigm called it; ``fit`` for one without a name.
         examples: how many it was fitted on.
+        texts: how many different texts these are.
         counted: what it cost: steps, seconds, model calls, tokens.
         before: whether an earlier process had finished it.
         test_logp: [N, C] what it says of the test texts, if that was asked for.
@@ -44,13 +45,15 @@ class Done:
 
     name: str
     examples: int
+    texts: int
     counted: dict[str, Any]
     before: bool = False
     test_logp: Tensor | None = None
 
     def entry(self) -> dict[str, Any]:
         """What the record says of it."""
-        return {"name": self.name, "examples": self.examples, "finished_before": self.before, **self.counted}
+        fitted_on = {"examples": self.examples, "texts": self.texts}
+        return {"name": self.name, **fitted_on, "finished_before": self.before, **self.counted}
 
 
 @dataclass
@@ -110,10 +113,10 @@ class Staging:
 
     def _execute(self, stage: Stage, path: Path, kept: "_Kept") -> tuple[pl.Trainer, Tensor | None]:
         before, trainer = self.meter.counted(), self.trainer(stage.name, stage.steps)
-        examples = 0
+        examples: Sequence[Example] = ()
         if stage.data is not None:
-            examples = len(stage.data.drawn.train)
-            if not examples:
+            examples = (*stage.data.drawn.train, *stage.data.beside)
+            if not stage.data.drawn.train:
                 raise LabError(
                     f"{type(stage.module).__name__} learns from labelled examples, and k={stage.data.k} gives none. "
                     "Use --data.k 1 or more, or a paradigm that trains nothing, such as zero_shot."
@@ -127,7 +130,9 @@ class Staging:
             if self.experiment.run.score_stages and stage.data is not None:
                 with self.meter.phase("test"):
                     tensors[TEST] = self.predict(stage.module, trainer, self.experiment.data.sealed_test())
-        done = Done(stage.name or "fit", examples, self.meter.since(before), test_logp=tensors.get(TEST))
+        texts = len({e.key for e in examples})
+        counted = self.meter.since(before)
+        done = Done(stage.name or "fit", len(examples), texts, counted, test_logp=tensors.get(TEST))
         self.done.append(done)
         if stage.name and trainer.is_global_zero:
             kept.write(path, tensors or stage.module.moved_state(), done)
@@ -155,7 +160,8 @@ class _Kept:
         return self.folder / f"{number:03d} {stage.name.replace('/', ' ')}.safetensors"
 
     def write(self, path: Path, tensors: dict[str, Tensor], done: Done) -> None:
-        said = {"run": self.key, "name": done.name, "examples": str(done.examples), "counted": json.dumps(done.counted)}
+        told = [done.name, done.examples, done.texts, done.counted]
+        said = {"run": self.key, "stage": json.dumps(told)}
         write_tensors(path, {name: value.cpu().contiguous().clone() for name, value in tensors.items()}, said)
 
     def read(self, path: Path, stage: Stage, done: list[Done], meter: Meter) -> Tensor | None:
@@ -171,11 +177,11 @@ class _Kept:
                 return None
             if not stage.score:
                 stage.module.load_moved(tensors)
-            counted = json.loads(said["counted"])
+            name, examples, texts, counted = json.loads(said["stage"])
             found = tensors[SCORES] if stage.score else None
         except (OSError, SafetensorError, LabError, KeyError, ValueError) as error:
             warnings.warn(f"{path} cannot be used ({error}); the stage is run again", stacklevel=2)
             return None
         meter.add(counted)
-        done.append(Done(said["name"], int(said["examples"]), counted, True, tensors.get(TEST)))
+        done.append(Done(name, examples, texts, counted, True, tensors.get(TEST)))
         return found

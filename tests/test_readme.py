@@ -13,7 +13,7 @@ from prompt_lab.testing.subject import Subject
 
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
-PARADIGM, TASK = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
+PARADIGM, STAGED, TASK = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
 
 
 @pytest.mark.parametrize("clause", ["learns_four_rows_by_heart", "answer_is_read_at_the_mask", "logs_the_shared_keys"])
@@ -21,6 +21,13 @@ def test_its_paradigm_keeps_the_contract(clause: str, tmp_path: Path) -> None:
     path = tmp_path / "my_idea.py"
     path.write_text(PARADIGM, encoding="utf-8")
     checks()[clause](Subject(load_file(path, "MyIdea")))
+
+
+@pytest.mark.parametrize("clause", ["counts_what_it_was_told", "logs_the_shared_keys", "same_seeds_same_losses"])
+def test_its_paradigm_of_two_fits_keeps_the_contract(clause: str, tmp_path: Path) -> None:
+    path = tmp_path / "self_training.py"
+    path.write_text(STAGED, encoding="utf-8")
+    checks()[clause](Subject(load_file(path, "SelfTraining")))
 
 
 def test_its_task_reads_its_files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -69,7 +69,7 @@ class FewShotData(pl.LightningDataModule):
         self._told = {"unlabeled_texts": 0, "demonstrations": 0}
         self._shown: tuple[Example, ...] | None = None
         self._pool: tuple[Example, ...] | None = None
-        self._beside: tuple[Example, ...] = ()
+        self.beside: tuple[Example, ...] = ()
 
     # ---------------------------------------------------------------- examples
 
@@ -132,7 +132,7 @@ class FewShotData(pl.LightningDataModule):
         twin._shown = self.drawn.train if self._shown is None else self._shown
         twin._draw = replace(self.drawn, train=tuple(train))
         twin._pool = self._pool if pool is None else tuple(pool)
-        twin._beside = tuple(beside)
+        twin.beside = tuple(beside)
         return twin
 
     def sealed_test(self) -> tuple[Example, ...]:
@@ -178,7 +178,7 @@ class FewShotData(pl.LightningDataModule):
     def train_dataloader(self) -> DataLoader[Any]:
         """Batches in a new order every epoch; the orders follow from ``order_seed`` alone."""
         refuse_uneven(self.batch_size, self._rank_and_world()[1])
-        encoder, train, beside = self._encoder(), self.drawn.train, self._beside
+        encoder, train, beside = self._encoder(), self.drawn.train, self.beside
         part = self._rank_and_world()
         batches = ShuffledBatches(len(train), self.batch_size, self.order_seed, part)
         others = ShuffledBatches(len(beside), self.batch_size, self.order_seed, part) if beside else None

@@ -176,6 +176,19 @@ def check_bf16_is_finite(subject: Subject) -> None:
     assert torch.tensor(list(record["scores"].values())).isfinite().all(), f"scores in bf16: {record['scores']}"
 
 
+@_needs("training")
+def check_counts_what_it_was_told(subject: Subject) -> None:
+    """No fit sees more texts than the information budget in the record owns up to."""
+    record = subject.run().record
+    told = record["budget"]
+    counted = told["labels_train"] + told["unlabeled_texts"] + told["external_labels"]
+    for stage in record["stages"]:
+        assert stage["texts"] <= counted, (
+            f"{stage['name']!r} was fitted on {stage['texts']} texts, but the budget counts {counted}: {told}. Take unlabelled texts "
+            "through data.unlabeled(), which counts them"
+        )
+
+
 def check_test_labels_stay_sealed(subject: Subject) -> None:
     """With every test label wrong, nothing changes but the test scores."""
     honest, planted = subject.run(task=TOY), subject.run(task=FLIPPED)

@@ -100,6 +100,14 @@ class PeeksAtTheTest(PatternTuning):
         yield self, data
 
 
+class ReadsInSecret(PatternTuning):
+    """Trains on texts that are not its own, under labels it makes up, without a word in the budget."""
+
+    def stages(self, data):
+        more = [replace(e, label=0) for e in data.drawn.unlabeled]
+        yield self, data.trained_on([*data.drawn.train, *more])
+
+
 BUGS: dict[str, Callable[[], Paradigm]] = {
     "scores_have_a_column_for_each_label": TooManyColumns,
     "row_order_changes_nothing": LooksAtItsNeighbour,
@@ -113,6 +121,7 @@ BUGS: dict[str, Callable[[], Paradigm]] = {
     "dropout_is_set_on_purpose": ForgetsDropout,
     "bf16_is_finite": DividesByZeroInHalf,
     "test_labels_stay_sealed": PeeksAtTheTest,
+    "counts_what_it_was_told": ReadsInSecret,
 }
 
 
