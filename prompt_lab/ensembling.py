@@ -13,7 +13,7 @@ Combine = Literal["log_probabilities", "probabilities", "vote"]
 """Mean of the log-probabilities (a product of experts), mean of the probabilities, or a vote."""
 Weighting = Literal["accuracy", "uniform"]
 """The weight of a member: its accuracy on the training examples before it was trained (Schick and Schütze 2021, EACL, section
-3.4), or the same for all."""
+3.3), or the same for all."""
 
 TIE = 1e-3
 """What the mean probabilities count beside the votes, so that they decide a tie."""

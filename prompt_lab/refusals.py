@@ -13,7 +13,7 @@ _KINDS = {
     "answer": "answer",
     "answers": "answer",
     "tuning": "tuning",
-    "teacher": "paradigm",
+    "teachers": "paradigm",
     "student": "paradigm",
     "objectives": "objective",
     "also_measured": "objective",

@@ -12,7 +12,8 @@ from torch import Tensor
 
 from prompt_lab.backbones.load import load_backbone
 from prompt_lab.batch import Example
-from prompt_lab.data.encoding import Encoder, collate
+from prompt_lab.data.encoded import collate
+from prompt_lab.data.encoding import Encoder
 from prompt_lab.demonstrations import Demonstrations, choice, embedding
 from prompt_lab.demonstrations.choice import Choice
 from prompt_lab.demonstrations.embedding import embed

@@ -10,7 +10,8 @@ from hypothesis import strategies as st
 from prompt_lab.backbones.kinds import CausalReader, MaskedReader
 from prompt_lab.backbones.reader import Plan, Reader, Row
 from prompt_lab.batch import Encoded, Example
-from prompt_lab.data.encoding import EncodedExample, Encoder, collate
+from prompt_lab.data.encoded import EncodedExample, collate
+from prompt_lab.data.encoding import Encoder
 from prompt_lab.errors import LabError
 from prompt_lab.templates import Template
 

@@ -8,7 +8,8 @@ from torch import Tensor
 
 from prompt_lab.answers.head import Head
 from prompt_lab.batch import Encoded, Example
-from prompt_lab.data.encoding import Encoder, collate
+from prompt_lab.data.encoded import collate
+from prompt_lab.data.encoding import Encoder
 from prompt_lab.errors import LabError
 from prompt_lab.paradigms.fine_tuning import FineTuning
 from prompt_lab.templates import Template

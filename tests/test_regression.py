@@ -16,7 +16,7 @@ from prompt_lab import cli
 from prompt_lab.backbones.load import load_reader
 from prompt_lab.batch import Example
 from prompt_lab.data.cleaning import clean
-from prompt_lab.data.encoding import collate
+from prompt_lab.data.encoded import collate
 from prompt_lab.data.few_shot import FewShotData
 from prompt_lab.data.sampling import draw, fingerprint
 from prompt_lab.errors import LabError

@@ -21,7 +21,8 @@ from prompt_lab.backbones.backbone import Backbone
 from prompt_lab.backbones.kinds import MaskedReader
 from prompt_lab.backbones.tiny import Tiny
 from prompt_lab.batch import Encoded, Example
-from prompt_lab.data.encoding import EncodedExample, Encoder, collate
+from prompt_lab.data.encoded import EncodedExample, collate
+from prompt_lab.data.encoding import Encoder
 from prompt_lab.data.few_shot import FewShotData
 from prompt_lab.errors import LabError
 from prompt_lab.experiment import Experiment, Run
@@ -232,7 +233,7 @@ def planted(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def learnt(planted: Path, name: str, answer: Words, out: Path, **how: Any) -> dict[str, float]:
     """Scores on texts that were not trained on."""
-    module = PatternTuning(answer=answer, tuning=Full(learning_rate=1e-3, dropout=False), **how)
+    module = PatternTuning(answer=answer, tuning=Full(learning_rate=3e-3, dropout=False), **how)
     data = FewShotData(str(planted / f"{name}.py"), k="full", batch_size=16, max_length=32)
     run = Run(backbone=str(planted / "backbone"), out=str(out), wandb="disabled", save_model=False)
     trainer = {**runs.TRAINER, "max_steps": 80}

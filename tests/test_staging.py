@@ -23,7 +23,7 @@ import runs
 
 PET = {
     "class_path": "Pet",
-    "init_args": {"teacher": {"class_path": "own_paradigms.Slow"}, "patterns": [0, 1, 2], "unlabeled": 6, "student_steps": 4},
+    "init_args": {"teachers": [{"class_path": "own_paradigms.Slow"}], "patterns": [0, 1, 2], "unlabeled": 6, "student_steps": 4},
 }  # fmt: skip
 
 

@@ -13,7 +13,8 @@ from prompt_lab.backbones.backbone import Backbone
 from prompt_lab.backbones.copying import CopyingModel
 from prompt_lab.backbones.kinds import CausalReader, MaskedReader
 from prompt_lab.batch import Encoded, Example
-from prompt_lab.data.encoding import Encoder, collate
+from prompt_lab.data.encoded import collate
+from prompt_lab.data.encoding import Encoder
 from prompt_lab.errors import LabError
 from prompt_lab.tasks import Task
 from prompt_lab.templates import Template

@@ -25,7 +25,7 @@ import torch
 from torch.nn import functional as F
 
 from prompt_lab.backbones.load import load_backbone
-from prompt_lab.data.encoding import collate
+from prompt_lab.data.encoded import collate
 from prompt_lab.data.few_shot import FewShotData, ShuffledBatches, encoded
 from prompt_lab.experiment import Experiment, Run
 from prompt_lab.paradigms.pattern_tuning import PatternTuning

@@ -1,66 +1,16 @@
 """From an example to rows of token ids. Only the fields are ever shortened: never the pattern or the mask."""
 
-from collections import OrderedDict
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Literal, Protocol
+from typing import Any, Literal
 
-import torch
-
-from prompt_lab.backbones.reader import Plan, Reader, Row, Text, Word
-from prompt_lab.batch import Encoded, Example
-from prompt_lab.data.sampling import fingerprint
+from prompt_lab.backbones.reader import Plan, Reader, Text, Word
+from prompt_lab.batch import Example
+from prompt_lab.data.encoded import EncodedExample, encoded, known
 from prompt_lab.errors import LabError
 from prompt_lab.templates import Piece, Template
 
 Mark = Literal["", "mask", "cut"]
-
-
-@dataclass(frozen=True)
-class EncodedExample:
-    """One example as its G rows.
-
-    Attributes:
-        rows: G rows.
-        label: class index, -100 where unknown.
-        index: the example's place in its split.
-        soft: a probability for each label, if it has them.
-        view: which of its views the rows show, if an encoder has several and shows one.
-    """
-
-    rows: Sequence[Row]
-    label: int
-    index: int
-    soft: tuple[float, ...] | None = None
-    view: int | None = None
-
-    @property
-    def length(self) -> int:
-        """Tokens of the longest row."""
-        return max(len(r.input_ids) for r in self.rows)
-
-
-class Encodes(Protocol):
-    """How examples become what a paradigm reads: what the data module asks of an encoder."""
-
-    @property
-    def reader(self) -> Reader: ...  # noqa: D102
-
-    @property
-    def key(self) -> tuple[Any, ...]:
-        """Everything the encoding depends on but the examples."""
-
-    def encode(self, examples: Sequence[Example], *, labels: bool = True) -> list[EncodedExample]:
-        """The rows of each example, in order, as they are evaluated. Test examples are encoded without ``labels``."""
-
-    def encode_pass(self, examples: Sequence[Example], number: int, seed: int) -> list[EncodedExample]:
-        """The rows of each example, in order, as one pass of training sees them.
-
-        Args:
-            examples: all that are trained on.
-            number: of the pass, from 0.
-            seed: for what is drawn anew in every pass; another one in each.
-        """
 
 
 @dataclass(frozen=True)
@@ -100,11 +50,11 @@ class Encoder:
         Raises:
             LabError: the pattern alone is longer than ``max_length``.
         """
-        encoded = []
+        found = []
         for index, (example, text) in enumerate(zip(examples, self.texts(examples), strict=True)):
             rows = tuple(self.reader.row(text, a) for a in self.answers)
-            encoded.append(EncodedExample(rows, *known(example, index, labels=labels)))
-        return encoded
+            found.append(EncodedExample(rows, *known(example, index, labels=labels)))
+        return found
 
     def texts(self, examples: Sequence[Example], room: int | None = None) -> list[Text]:
         """The tokens of each example, in order, without special tokens and answer.
@@ -242,52 +192,3 @@ class _Tokens:
                 f"{room} tokens. Shorten it, or raise --data.max_length."
             )
         return {places[max(places, key=lambda f: len(places[f]))].pop() for _ in range(over)}
-
-
-def known(example: Example, index: int, *, labels: bool) -> tuple[int, int, tuple[float, ...] | None]:
-    """Label, index and soft labels of an encoded example; without ``labels`` nothing of either is told."""
-    label = example.label if labels and example.label is not None else -100
-    return label, index, example.soft if labels else None
-
-
-_ENCODED: OrderedDict[Any, list[EncodedExample]] = OrderedDict()
-_KEPT = 8
-
-
-def encoded(encoder: Encodes, examples: Sequence[Example], *, labels: bool = True) -> list[EncodedExample]:
-    """The encoded examples, kept in memory so that all seeds of a suite share one tokenised test set."""
-    key = (encoder.key, fingerprint(examples), labels)
-    if key not in _ENCODED:
-        _ENCODED[key] = encoder.encode(examples, labels=labels)
-        while len(_ENCODED) > _KEPT:
-            _ENCODED.popitem(last=False)
-    _ENCODED.move_to_end(key)
-    return _ENCODED[key]
-
-
-def collate(examples: Sequence[EncodedExample], reader: Reader) -> Encoded:
-    """A batch, its rows padded to the longest among them."""
-    rows = [r for e in examples for r in e.rows]
-    labels = max(len(e.soft or ()) for e in examples)
-    soft = [e.soft or (0.0,) * labels for e in examples] if labels else None
-    view = [e.view for e in examples if e.view is not None]
-    slots = max(len(r.slots) for r in rows)
-    return Encoded(
-        input_ids=_padded([r.input_ids for r in rows], reader.pad_id),
-        attention_mask=_padded([[1] * len(r.input_ids) for r in rows], 0),
-        slots=torch.tensor([r.slots + [-1] * (slots - len(r.slots)) for r in rows], dtype=torch.long).view(
-            len(examples), len(rows) // len(examples), slots
-        ),
-        label=torch.tensor([e.label for e in examples]),
-        index=torch.tensor([e.index for e in examples]),
-        soft=None if soft is None else torch.tensor(soft),
-        view=torch.tensor(view) if view else None,
-        token_type_ids=_padded([r.type_ids for r in rows], 0) if reader.has_types else None,
-        decoder_input_ids=_padded([r.decoder_ids for r in rows], reader.pad_id) if rows[0].decoder_ids else None,
-        tokens=sum(len(r.input_ids) + len(r.decoder_ids) for r in rows),
-    )
-
-
-def _padded(rows: Sequence[Sequence[int]], value: int) -> torch.Tensor:
-    width = max(map(len, rows))
-    return torch.tensor([[*r, *[value] * (width - len(r))] for r in rows], dtype=torch.long)

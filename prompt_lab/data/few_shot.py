@@ -2,18 +2,18 @@
 
 import copy
 import hashlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from functools import cached_property, partial
 from typing import Any
 
 import lightning.pytorch as pl
-import torch
-from torch.utils.data import DataLoader, Dataset
+from torch.utils.data import DataLoader
 
 from prompt_lab.batch import Example
 from prompt_lab.data.batching import mixed, refuse_below_one, refuse_uneven
-from prompt_lab.data.encoding import EncodedExample, Encodes, collate, encoded
+from prompt_lab.data.encoded import EncodedExample, Encodes, collate, encoded
+from prompt_lab.data.passes import Passes, Rows, ShuffledBatches
 from prompt_lab.data.reading import read
 from prompt_lab.data.sampling import Draw, K, ValidationSize, draw, fingerprint, shuffled
 from prompt_lab.errors import LabError
@@ -211,72 +211,3 @@ class FewShotData(pl.LightningDataModule):
     def _loader(self, batches: Any, encoder: Encodes, sampler: Any = None) -> DataLoader[Any]:
         """A loader whose items are whole batches, since Lightning makes batch samplers anew when it evaluates."""
         return DataLoader(batches, batch_size=None, sampler=sampler, collate_fn=partial(collate, reader=encoder.reader))
-
-
-class Rows(Dataset[list[EncodedExample]]):
-    """Encoded examples that are fetched a batch of a pass at a time; each pass is encoded when it begins."""
-
-    def __init__(self, encoder: Encodes, examples: Sequence[Example], seed: int) -> None:
-        self._encoder, self._examples, self._seed = encoder, examples, seed
-        self._pass, self._rows = -1, list[EncodedExample]()
-
-    def __getitem__(self, item: tuple[int, list[int]]) -> list[EncodedExample]:
-        number, batch = item
-        if number != self._pass:
-            self._rows = self._encoder.encode_pass(self._examples, number, mixed(self._seed, number))
-            self._pass = number
-        return [self._rows[i] for i in batch]
-
-
-class Passes:
-    """Batches, each with the number of the pass through the examples it belongs to, and with texts beside them.
-
-    Args:
-        batches: of the training examples.
-        beside: batches of other texts, gone through as often as needed; or None.
-        offset: the row number of the first of these.
-    """
-
-    def __init__(self, batches: "ShuffledBatches", beside: "ShuffledBatches | None" = None, offset: int = 0) -> None:
-        self._batches, self._offset = batches, offset
-        self._others = None if beside is None else _endless(beside)
-        self._pass = 0
-
-    def __len__(self) -> int:
-        return len(self._batches)
-
-    def __iter__(self) -> Iterator[tuple[int, list[int]]]:
-        number, self._pass = self._pass, self._pass + 1
-        for batch in self._batches:
-            others = [] if self._others is None else [self._offset + i for i in next(self._others)]
-            yield number, [*batch, *others]
-
-
-def _endless(batches: "ShuffledBatches") -> Iterator[list[int]]:
-    while True:
-        yield from batches
-
-
-class ShuffledBatches:
-    """Row numbers of each batch, in a new order every time it is gone through.
-
-    A batch is shared out over devices, so their number changes neither the batches nor the number of steps. A batch that cannot
-    be shared out evenly is filled up from its beginning.
-    """
-
-    def __init__(self, rows: int, batch_size: int, seed: int, part: tuple[int, int] = (0, 1)) -> None:
-        self._rows, self._batch_size, self._seed = rows, batch_size, seed
-        self._rank, self._world = part
-        self._epoch = 0
-
-    def __len__(self) -> int:
-        return -(-self._rows // self._batch_size)
-
-    def __iter__(self) -> Iterator[list[int]]:
-        generator = torch.Generator().manual_seed(mixed(self._seed, self._epoch))
-        self._epoch += 1
-        order = torch.randperm(self._rows, generator=generator).tolist()
-        for start in range(0, self._rows, self._batch_size):
-            batch = order[start : start + self._batch_size]
-            batch += [batch[i % len(batch)] for i in range(-len(batch) % self._world)]
-            yield batch[self._rank :: self._world]

@@ -6,7 +6,8 @@ from typing import Any
 
 from prompt_lab.backbones.reader import Reader
 from prompt_lab.batch import Example
-from prompt_lab.data.encoding import EncodedExample, Encoder, encoded
+from prompt_lab.data.encoded import EncodedExample, encoded
+from prompt_lab.data.encoding import Encoder
 
 
 @dataclass(frozen=True)

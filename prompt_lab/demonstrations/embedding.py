@@ -11,7 +11,8 @@ from torch.nn import functional as F
 from prompt_lab.backbones.backbone import Backbone
 from prompt_lab.backbones.load import load_backbone
 from prompt_lab.batch import Example
-from prompt_lab.data.encoding import Encoder, collate
+from prompt_lab.data.encoded import collate
+from prompt_lab.data.encoding import Encoder
 from prompt_lab.templates import Template
 
 MOST = 256

@@ -8,7 +8,8 @@ from typing import Any, overload
 
 from prompt_lab.backbones.reader import Reader, Row, Text
 from prompt_lab.batch import Example
-from prompt_lab.data.encoding import EncodedExample, Encoder, known
+from prompt_lab.data.encoded import EncodedExample, known
+from prompt_lab.data.encoding import Encoder
 from prompt_lab.data.sampling import fingerprint
 from prompt_lab.demonstrations.choice import Choice
 from prompt_lab.demonstrations.settings import Demonstrations

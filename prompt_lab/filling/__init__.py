@@ -16,7 +16,7 @@ from torch import Tensor
 
 from prompt_lab.backbones.backbone import Backbone
 from prompt_lab.backbones.reader import Word
-from prompt_lab.data.encoding import collate
+from prompt_lab.data.encoded import collate
 from prompt_lab.filling.gap import LONGEST, Gap, find_gap
 from prompt_lab.filling.spelling import Spelling
 

@@ -12,7 +12,8 @@ from prompt_lab.answers import Answer
 from prompt_lab.backbones.backbone import Backbone
 from prompt_lab.backbones.reader import Reader
 from prompt_lab.batch import Encoded, Example
-from prompt_lab.data.encoding import Encoder, Encodes
+from prompt_lab.data.encoded import Encodes
+from prompt_lab.data.encoding import Encoder
 from prompt_lab.errors import LabError
 from prompt_lab.learner import Learner
 from prompt_lab.optimizing import Schedule, adamw, check_warmup

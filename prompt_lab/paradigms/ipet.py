@@ -22,15 +22,15 @@ if TYPE_CHECKING:
 
 
 class Ipet(Pet):
-    """Iterative PET (Schick & Schütze 2021, EACL, section 3.5).
+    """Iterative PET (Schick & Schütze 2021, EACL, section 3.4).
 
     A teacher of generation j is fitted, from the pretrained weights, on the labelled examples and on texts that a random subset of
     the other teachers of generation j - 1 has labelled: ``factor`` times as many of each label as in the generation before, drawn
     in proportion to how sure they are. It also goes without any labelled example (K = 0): generation 0 is then not trained, and
-    generation 1 gets ``first`` texts of every label, drawn from the ``most_likely`` ones for it, whatever label comes first there.
+    generation 1 gets ``first`` texts, as many of every label, drawn from the ``most_likely`` ones for it, whatever comes first there.
 
     Args:
-        teacher: as in PET.
+        teachers: as in PET.
         student: as in PET.
         patterns: as in PET; at least two teachers are needed.
         repetitions: as in PET.
@@ -41,13 +41,13 @@ class Ipet(Pet):
         generations: how many follow generation 0, which is PET's. (The authors' ``--ipet_generations`` counts that one too.)
         factor: by which the training sets grow with every generation; 5 in the paper.
         share: of the other teachers, those that label a teacher's next training set; a quarter in the paper, and at least one.
-        first: texts of every label in generation 1 where there are no labelled examples.
+        first: texts in generation 1 where there are no labelled examples, shared out over the labels, at least one for each.
         most_likely: candidates for each label in that case.
     """
 
     def __init__(
         self,
-        teacher: Paradigm | None = None,
+        teachers: list[Paradigm] | None = None,
         student: Paradigm | None = None,
         patterns: list[int | str] | None = None,
         repetitions: int = 1,
@@ -61,7 +61,7 @@ class Ipet(Pet):
         first: int = 10,
         most_likely: int = 100,
     ) -> None:
-        super().__init__(teacher, student, patterns, repetitions, unlabeled, weighting, temperature, student_steps)
+        super().__init__(teachers, student, patterns, repetitions, unlabeled, weighting, temperature, student_steps)
         if min(generations, first) < 1 or most_likely < first or factor <= 1 or not 0 < share <= 1:
             raise LabError(
                 "iPET needs generations and first of at least 1, most_likely of at least first, factor above 1, and share above 0 and "
@@ -103,7 +103,7 @@ class Ipet(Pet):
     def _wanted(self, labelled: Sequence[Example], generation: int) -> tuple[list[int], int | None]:
         """How many new texts of each label a generation takes, and out of how many most likely ones."""
         if not labelled:
-            size = round(self.first * self.factor ** (generation - 1))
+            size = round(max(1, self.first // len(self.task.labels)) * self.factor ** (generation - 1))
             return [size] * len(self.task.labels), self.most_likely if generation == 1 else None
         counts = [sum(e.label == c for e in labelled) for c in range(len(self.task.labels))]
         return [round(n * self.factor**generation) - n for n in counts], None

@@ -10,7 +10,8 @@ from prompt_lab.answers import Answer
 from prompt_lab.answers.words import Words
 from prompt_lab.backbones.reader import Reader
 from prompt_lab.batch import Encoded
-from prompt_lab.data.encoding import Encoder, Encodes
+from prompt_lab.data.encoded import Encodes
+from prompt_lab.data.encoding import Encoder
 from prompt_lab.demonstrations import Demonstrations
 from prompt_lab.demonstrations.encoding import DemonstrationEncoder, Solved
 from prompt_lab.ensembling import Combine, combine

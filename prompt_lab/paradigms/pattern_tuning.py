@@ -34,7 +34,7 @@ class PatternTuning(Paradigm):
         objective: ``cross_entropy``, or PET's ``hinge`` for label words of several tokens, whose scores at masks that are filled at
             once are no distribution over labels (Schick & Schütze 2021, NAACL, section 3.1). ``hinge`` needs one right label.
         auxiliary: weight alpha, below 1, of masked language modelling on unlabelled texts in the same pattern, beside 1 - alpha of the
-            loss over labels (EACL, section 3.3, which takes 1e-4); every step then reads as many of them as of labelled ones.
+            loss over labels (EACL, section 3.2, which takes 1e-4); every step then reads as many of them as of labelled ones.
     """
 
     def __init__(

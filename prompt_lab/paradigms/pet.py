@@ -12,7 +12,7 @@ from prompt_lab import ensembling
 from prompt_lab.backbones.backbone import Backbone
 from prompt_lab.backbones.reader import Reader
 from prompt_lab.batch import Encoded, Example
-from prompt_lab.data.encoding import Encodes
+from prompt_lab.data.encoded import Encodes
 from prompt_lab.ensembling import Weighting
 from prompt_lab.errors import LabError
 from prompt_lab.paradigms.base import Paradigm, Stage, Stages, Strategy
@@ -29,18 +29,20 @@ Scored = Generator[Stage, Any, Tensor]
 
 
 class Pet(Paradigm):
-    """Pattern-exploiting training (Schick & Schütze 2021, EACL, sections 3.1 to 3.4).
+    """Pattern-exploiting training (Schick & Schütze 2021, EACL, sections 3.1 to 3.3).
 
-    One teacher is fitted for each pattern. The mean of their log-probabilities on unlabelled texts, each weighted by the accuracy
-    that its pattern has on the training examples before training, softened by a temperature, is what the student learns.
-    Only one teacher is in memory at a time, and what it said is kept on disk until the run is finished.
+    One teacher is fitted for each pattern with its verbalizer. The mean of their scores on unlabelled texts, each weighted by the
+    accuracy that its pattern and verbalizer have on the training examples before training, softened by a temperature, is what the
+    student learns. With K = 0 the teachers are not trained. Only one teacher is in memory at a time, and what it said is kept on
+    disk until the run is finished.
 
     Args:
-        teacher: how a teacher is fitted; its template is replaced by each of the patterns. ``PatternTuning`` by default.
+        teachers: how a teacher is fitted, once for every verbalizer that is to go with every pattern; its template is replaced by
+            each of the patterns. One ``PatternTuning`` by default.
         student: what is tested, with its template, answer and tuning: a classification head on the text alone (``FineTuning``), as
             in the paper, by default. It learns the soft labels, whatever loss it has of its own.
         patterns: numbers of the task's patterns, or patterns; all of the task's that the backbone can read by default.
-        repetitions: teachers for each pattern, each with random numbers and an order of examples of its own; the paper takes 3.
+        repetitions: teachers for each pattern and verbalizer, each with random numbers and an order of its own; 3 in the paper.
         unlabeled: how many unlabelled texts are read at most; all by default.
         weighting: of the teachers: their accuracy before training, or all the same.
         temperature: of the soft labels and of the student while it learns them (Hinton et al. 2015); 2 in the paper.
@@ -51,7 +53,7 @@ class Pet(Paradigm):
 
     def __init__(
         self,
-        teacher: Paradigm | None = None,
+        teachers: list[Paradigm] | None = None,
         student: Paradigm | None = None,
         patterns: list[int | str] | None = None,
         repetitions: int = 1,
@@ -67,7 +69,7 @@ class Pet(Paradigm):
                 raise LabError(f"{name} must be at least 1; it was {value}")
         if temperature <= 0:
             raise LabError(f"temperature softens the labels and must be above 0; it was {temperature}")
-        self._teacher = [teacher or PatternTuning()]  # in a list, or it would be a part of this module
+        self._kinds = tuple(teachers or [PatternTuning()])  # a tuple, or they would be parts of this module
         self.student = student
         self.patterns = patterns
         self.repetitions = repetitions
@@ -87,14 +89,14 @@ class Pet(Paradigm):
         """
         self.student.prepare(task, reader)
         super().prepare(task, reader)
-        for role, one in (("teacher", self._teacher[0]), ("student", self.student)):
+        for role, one in (*(("teacher", kind) for kind in self._kinds), ("student", self.student)):
             if not one.learns_labels:
                 raise LabError(
                     f"the {role} of {type(self).__name__} must be one fit; {type(one).__name__} consists of several"
                 )
         self.shown = chosen(self.patterns, task, reader)
-        for pattern in self.shown:
-            self._made(pattern)
+        for pair in self._pairs:
+            self._made(*pair)
         return self
 
     def build(self, backbone: Backbone) -> Self:
@@ -110,16 +112,16 @@ class Pet(Paradigm):
     @property
     def strategy(self) -> Strategy:
         """That of its teachers: the student's text holds no prompt, but all it knows comes from them."""
-        return self._made(self.shown[0]).strategy
+        return self._made(*self._pairs[0]).strategy
 
     @property
     def shown_template(self) -> str:
         """All patterns."""
         return " | ".join(self.shown)
 
-    def _made(self, pattern: str) -> Paradigm:
+    def _made(self, pattern: str, kind: int) -> Paradigm:
         """A teacher without a backbone."""
-        teacher = deepcopy(self._teacher[0])
+        teacher = deepcopy(self._kinds[kind])
         teacher.template_setting = pattern
         return teacher.prepare(self.task, self.reader)
 
@@ -137,9 +139,14 @@ class Pet(Paradigm):
         return self._facts
 
     @property
-    def _members(self) -> list[tuple[str, int]]:
-        """Pattern and repetition of every teacher."""
-        return [(pattern, r) for pattern in self.shown for r in range(self.repetitions)]
+    def _pairs(self) -> list[tuple[str, int]]:
+        """Every pattern with every kind of teacher, by its number."""
+        return [(pattern, kind) for pattern in self.shown for kind in range(len(self._kinds))]
+
+    @property
+    def _members(self) -> list[tuple[str, int, int]]:
+        """Pattern, kind and repetition of every teacher."""
+        return [(*pair, r) for pair in self._pairs for r in range(self.repetitions)]
 
     def _texts(self, data: "FewShotData") -> tuple[Example, ...]:
         texts = data.unlabeled(self.unlabeled)
@@ -152,32 +159,31 @@ class Pet(Paradigm):
         return texts
 
     def _weights(self, data: "FewShotData") -> Generator[Stage, Any, list[float]]:
-        """The weight of every teacher: the accuracy that its pattern has before training (EACL, section 3.4), or 1."""
-        train, weights = data.drawn.train, dict.fromkeys(self.shown, 1.0)
+        """The weight of every teacher: its accuracy before training (EACL, section 3.3), or 1."""
+        train, weights = data.drawn.train, dict.fromkeys(self._pairs, 1.0)
         if self.weighting == "accuracy" and train:
-            for number, pattern in enumerate(self.shown):
-                logp_NC = yield self._teaching(pattern, data.trained_on(()))._replace(
-                    name=f"pattern {number} untrained", score=train
-                )
-                weights[pattern] = ensembling.accuracy(logp_NC, [e.label for e in train])
+            for number, pair in enumerate(self._pairs):
+                untrained = f"pattern {number} untrained"
+                logp_NC = yield self._teaching(*pair, data.trained_on(()))._replace(name=untrained, score=train)
+                weights[pair] = ensembling.accuracy(logp_NC, [e.label for e in train])
         self._facts["weights"] = list(weights.values())
-        return [weights[pattern] for pattern, _ in self._members]
+        return [weights[pattern, kind] for pattern, kind, _ in self._members]
 
     def _teachers(
         self, data: "FewShotData", texts: Sequence[Example], sets: Sequence[Sequence[Example]], generation: int = 0
     ) -> Scored:
         """Fit a teacher on each of the training sets, and let it label the texts; where a set is empty, without being fitted."""
         found = []
-        for number, ((pattern, repetition), train) in enumerate(zip(self._members, sets, strict=True)):
+        for number, ((pattern, kind, repetition), train) in enumerate(zip(self._members, sets, strict=True)):
             name = f"generation {generation} teacher {number}" if generation else f"teacher {number}"
             self._facts["teachers"].append(self._fitted_on(data, train, pattern, generation))
             of_teacher = data.trained_on(train, order=repetition, pool=texts)
-            found.append((yield self._teaching(pattern, of_teacher)._replace(name=name, score=texts)))
+            found.append((yield self._teaching(pattern, kind, of_teacher)._replace(name=name, score=texts)))
         return torch.stack(found)
 
-    def _teaching(self, pattern: str, data: "FewShotData") -> Stage:
+    def _teaching(self, pattern: str, kind: int, data: "FewShotData") -> Stage:
         """A new teacher and what it is fitted on. Nothing else may hold it, or teachers would pile up in memory."""
-        teacher = self._made(pattern).build(self.backbone.original())
+        teacher = self._made(pattern, kind).build(self.backbone.original())
         return Stage(*next(teacher.stages(data))) if data.drawn.train else Stage(teacher, None)
 
     def _fitted_on(
@@ -192,7 +198,7 @@ class Pet(Paradigm):
     def _distillation(
         self, data: "FewShotData", texts: Sequence[Example], logp_MNC: Tensor, weight_M: Sequence[float]
     ) -> Stage:
-        """The last fit: this paradigm, as its student, on the soft labels (EACL, section 3.4)."""
+        """The last fit: this paradigm, as its student, on the soft labels (EACL, section 3.3)."""
         logp_NC = ensembling.combine(logp_MNC, "log_probabilities", weight_M)
         soft_NC = (logp_NC / self.temperature).softmax(-1).tolist()
         taught = [Example(e.fields, None, e.origin, tuple(soft)) for e, soft in zip(texts, soft_NC, strict=True)]

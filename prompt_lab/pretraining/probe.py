@@ -11,7 +11,7 @@ from torch.utils.data import DataLoader
 from prompt_lab.backbones.backbone import Backbone
 from prompt_lab.backbones.reader import Reader
 from prompt_lab.batch import Example
-from prompt_lab.data.encoding import collate
+from prompt_lab.data.encoded import collate
 from prompt_lab.data.few_shot import FewShotData
 from prompt_lab.data.reading import read
 from prompt_lab.errors import LabError

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from prompt_lab.backbones.load import load_backbone
 from prompt_lab.batch import Encoded, Example
-from prompt_lab.data.encoding import collate
+from prompt_lab.data.encoded import collate
 from prompt_lab.data.few_shot import FewShotData
 from prompt_lab.experiment import Experiment, Run
 from prompt_lab.paradigms import Paradigm

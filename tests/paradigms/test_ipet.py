@@ -134,7 +134,7 @@ def test_weights_of_patterns_count_among_the_others() -> None:
 
 
 def test_from_no_labels_at_all(tmp_path: Path) -> None:
-    change = {"class_path": "Ipet", "init_args": {"patterns": [0, 2], "first": 2, "most_likely": 5, "factor": 3}}
+    change = {"class_path": "Ipet", "init_args": {"patterns": [0, 2], "first": 4, "most_likely": 5, "factor": 3}}
     experiment = runs.experiment(tmp_path, {"model": change, "data": {"k": 0}})
     record = execute(experiment, Bars())
     assert [(s["name"], s["examples"]) for s in record["stages"]] == [
@@ -143,6 +143,14 @@ def test_from_no_labels_at_all(tmp_path: Path) -> None:
     ]  # fmt: skip
     assert record["budget"]["labels_train"] == 0
     assert record["budget"]["unlabeled_texts"] == 32
+
+
+@pytest.mark.parametrize(("first", "sizes"), [(10, [5, 25]), (3, [1, 5]), (1, [1, 5])])
+def test_the_first_generation_without_labels_shares_its_texts_out(first: int, sizes: list[int]) -> None:
+    """10 / |L| of every label, then five times as many (EACL, section 3.4)."""
+    module = built(first=first)
+    assert [module._wanted((), g)[0] for g in (1, 2)] == [[n, n] for n in sizes]
+    assert [module._wanted((), g)[1] for g in (1, 2)] == [100, None]
 
 
 def test_the_record_counts_what_each_generation_used(tmp_path: Path) -> None:

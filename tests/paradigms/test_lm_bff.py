@@ -11,7 +11,7 @@ from prompt_lab.answers.head import Head
 from prompt_lab.answers.words import Words
 from prompt_lab.backbones.load import load_backbone
 from prompt_lab.batch import Encoded, Example
-from prompt_lab.data.encoding import collate
+from prompt_lab.data.encoded import collate
 from prompt_lab.data.few_shot import FewShotData
 from prompt_lab.demonstrations import Demonstrations
 from prompt_lab.errors import LabError

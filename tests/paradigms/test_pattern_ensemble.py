@@ -12,7 +12,7 @@ from prompt_lab import ensembling
 from prompt_lab.answers.words import Words
 from prompt_lab.backbones.load import load_backbone
 from prompt_lab.batch import Encoded
-from prompt_lab.data.encoding import collate
+from prompt_lab.data.encoded import collate
 from prompt_lab.data.few_shot import FewShotData
 from prompt_lab.errors import LabError
 from prompt_lab.paradigms.pattern_ensemble import PatternEnsemble

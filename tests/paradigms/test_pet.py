@@ -15,7 +15,8 @@ from prompt_lab.answers.head import Head
 from prompt_lab.answers.words import Words
 from prompt_lab.backbones.load import load_backbone
 from prompt_lab.batch import Encoded, Example
-from prompt_lab.data.encoding import Encoder, collate
+from prompt_lab.data.encoded import collate
+from prompt_lab.data.encoding import Encoder
 from prompt_lab.data.few_shot import FewShotData
 from prompt_lab.errors import LabError
 from prompt_lab.masked_text import MaskedText
@@ -94,8 +95,21 @@ def test_uniform_weights_need_no_scores_before_training() -> None:
     assert len(orders) == 2, "repetitions see their examples in another order"
 
 
+def test_every_pattern_goes_with_every_verbalizer() -> None:
+    """As in the paper's MNLI: two patterns and two verbalizers are four teachers, each pair with a weight of its own."""
+    other = PatternTuning(answer=Words(words={"negative": ["bad"], "positive": ["good"]}))
+    module, of = built(Pet(teachers=[PatternTuning(), other], patterns=[0, 1])), data()
+    right = torch.eye(2)[torch.tensor([e.label for e in of.drawn.train])].clamp_min(1e-6).log()
+    stages = driven(module, of, [right, right.flip(-1), right.flip(-1), right, *[torch.zeros(24, 2)] * 4])
+    teachers = [s.module for s in stages if s.name.startswith("teacher")]
+    assert [(str(t.template), t.answer.word_of(1)) for t in teachers] == [
+        (TASK.templates[0], "great"), (TASK.templates[0], "good"), (TASK.templates[1], "great"), (TASK.templates[1], "good"),
+    ]  # fmt: skip
+    assert module.facts()["weights"] == [1.0, 0.0, 0.0, 1.0]
+
+
 def test_every_teacher_begins_with_the_pretrained_weights() -> None:
-    module = built(Pet(patterns=[0, 1], weighting="uniform", teacher=PatternTuning(tuning=Lora())))
+    module = built(Pet(patterns=[0, 1], weighting="uniform", teachers=[PatternTuning(tuning=Lora())]))
     before = {n: p.clone() for n, p in load_backbone("tiny-masked").named_parameters()}
     stages, seen, result = module.stages(data()), [], None
     for _ in range(2):
@@ -135,7 +149,7 @@ class Oracle(PatternTuning):
 def test_the_student_learns_what_its_teachers_say(tmp_path: Path) -> None:
     """Taught by teachers that know, it names the label of texts whose label it was never told."""
     student, of = FineTuning(tuning=Full(learning_rate=5e-3, dropout=False)), data()
-    module = Pet(teacher=Oracle(), student=student, patterns=[0], weighting="uniform", student_steps=60)
+    module = Pet(teachers=[Oracle()], student=student, patterns=[0], weighting="uniform", student_steps=60)
     record = execute(runs.of(module, of, tmp_path, max_steps=1), Bars())
     truth = {e.key: e.label for e in TASK.source.read(TASK)["train"]}
     texts = list(of.drawn.unlabeled)
@@ -219,7 +233,7 @@ class Counted(PatternTuning):
 def test_one_teacher_is_in_memory_at_a_time(tmp_path: Path) -> None:
     before = alive()
     patterns: list[int | str] = [0, 1, 2, "{text_a} {mask}", "{mask} {text_a}"]
-    module = Pet(teacher=Counted(), patterns=patterns, unlabeled=4)
+    module = Pet(teachers=[Counted()], patterns=patterns, unlabeled=4)
     execute(runs.of(module, data(), tmp_path), Bars())
     assert Counted.counts == [before + 1] * 5
 
@@ -277,7 +291,7 @@ def test_the_auxiliary_loss_is_weighted_and_reads_as_many_texts_as_labels(tmp_pa
             assert (batch.label < 0).sum() == (batch.label >= 0).sum() == 4
             total = super().training_step(batch, batch_idx)
             logged = self.trainer.callback_metrics
-            losses.append((float(total), float(logged["train/loss"]), float(logged["train/auxiliary"])))
+            losses.append((float(total.detach()), float(logged["train/loss"]), float(logged["train/auxiliary"])))
             return total
 
     module = Watched(auxiliary=0.25)
@@ -290,7 +304,7 @@ def test_the_auxiliary_loss_is_weighted_and_reads_as_many_texts_as_labels(tmp_pa
 
 
 def test_teachers_of_pet_read_no_more_texts_than_it_may(tmp_path: Path) -> None:
-    module = Pet(teacher=PatternTuning(auxiliary=1e-4), patterns=[0], unlabeled=5)
+    module = Pet(teachers=[PatternTuning(auxiliary=1e-4)], patterns=[0], unlabeled=5)
     record = execute(runs.of(module, data(), tmp_path), Bars())
     assert record["budget"]["unlabeled_texts"] == 5
 
@@ -315,8 +329,8 @@ def test_the_auxiliary_loss_needs_a_masked_model(backbone: str) -> None:
         ({"patterns": [9]}, "template 9 does not exist"),
         ({"patterns": []}, "no pattern to use"),
         ({"student": Pet()}, "the student of Pet must be one fit; Pet consists of several"),
-        ({"teacher": Pet()}, "the teacher of Pet must be one fit"),
-        ({"teacher": PatternTuning(answer=Words(words={"negative": ["bad"]}))}, "has no label words"),
+        ({"teachers": [Pet()]}, "the teacher of Pet must be one fit"),
+        ({"teachers": [PatternTuning(answer=Words(words={"negative": ["bad"]}))]}, "has no label words"),
     ],
 )
 def test_wrong_settings_are_refused_before_weights_are_loaded(settings: dict[str, Any], message: str) -> None:
