@@ -53,8 +53,8 @@ def _memory(row: Row) -> str:
 
 
 def _labels(row: Row) -> str:
-    """Labels, and texts without labels where any were read."""
-    return (NONE if row.labels is None else str(row.labels)) + (f" + {row.unlabeled} texts" if row.unlabeled else "")
+    """Labels, and how many texts without labels where any were read."""
+    return (NONE if row.labels is None else str(row.labels)) + (f" + {row.unlabeled}" if row.unlabeled else "")
 
 
 COLUMNS = (

@@ -12,8 +12,8 @@ from prompt_lab.reporting.rows import Row, groups
 NOTE = (
     "Scores in %. sd: ddof=1 (sample standard deviation over seeds); worst: the worst seed's score; n: seeds; "
     "collapsed: share of the seeds within two points of the majority class (numbers: of a correlation of 0). Time is the "
-    "mean; parameters, memory, bytes and labels are the most of any seed. Runs with K = 0 drew no examples and stand in every group. "
-    "Best mean first, which does not say that a difference is real."
+    "mean; parameters, memory, bytes and labels (+ texts without labels) are the most of any seed. Runs with K = 0 drew no "
+    "examples and stand in every group. Best mean first, which does not say that a difference is real."
 )
 
 
