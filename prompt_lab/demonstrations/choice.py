@@ -74,7 +74,7 @@ class Choice:
     def _candidates(self, others: int) -> int:
         """Of so many other examples of a label, how many may be drawn."""
         share = self._settings.share if self._settings.select == "similar" else 1
-        return math.ceil(share * others - 1e-9)  # 0.7 * 10 is a little more than 7
+        return math.ceil(share * others - 1e-9)  # 0.28 * 25 is a little more than 7
 
     def _ranks(self, asked: Sequence[Example]) -> Iterator[list[list[int]]]:
         """For each text and label the places of the label's examples, the most similar first; nothing where all are alike."""

@@ -10,8 +10,9 @@ import numpy as np
 
 from prompt_lab.backbones.reader import Reader
 from prompt_lab.errors import LabError
+from prompt_lab.masking import NO_UNIT
 from prompt_lab.pretraining.objective import Objective
-from prompt_lab.pretraining.passages import NO_UNIT, Document
+from prompt_lab.pretraining.passages import Document
 
 SENTENCE_END = re.compile(r"(?<=[.!?])[\"'”’)\]]*\s+|(?<=[。！？])(?![。！？])[\"'”’」』）]*\s*|\n\s*")
 AT_ONCE = 1000

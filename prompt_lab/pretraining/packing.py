@@ -11,9 +11,10 @@ from torch import Tensor
 
 from prompt_lab.backbones.reader import Reader
 from prompt_lab.errors import LabError
+from prompt_lab.masking import NO_UNIT
 from prompt_lab.pretraining.corpus import Corpus
 from prompt_lab.pretraining.objectives.next_sentence import RELATIONS
-from prompt_lab.pretraining.passages import NO_UNIT, Passages
+from prompt_lab.pretraining.passages import Passages
 
 Span = tuple[int, int]
 """Tokens of the corpus, from and up to."""

@@ -8,9 +8,6 @@ import numpy as np
 import torch
 from torch import Tensor
 
-NO_UNIT = -1
-"""The unit of a token that is never chosen: special tokens, padding, what an objective has no use for."""
-
 
 @dataclass(frozen=True)
 class Document:

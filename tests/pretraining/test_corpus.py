@@ -9,6 +9,7 @@ from prompt_lab.backbones.load import load_reader
 from prompt_lab.backbones.reader import Reader
 from prompt_lab.data.reading import read
 from prompt_lab.errors import LabError
+from prompt_lab.masking import NO_UNIT
 from prompt_lab.pretraining import corpus as module
 from prompt_lab.pretraining.corpus import Corpus, corpus, is_held_out
 from prompt_lab.pretraining.objective import Objective
@@ -17,7 +18,6 @@ from prompt_lab.pretraining.objectives.entity_masking import EntityMasking
 from prompt_lab.pretraining.objectives.next_sentence import NextSentence
 from prompt_lab.pretraining.objectives.token_masking import TokenMasking
 from prompt_lab.pretraining.objectives.whole_word_masking import WholeWordMasking
-from prompt_lab.pretraining.passages import NO_UNIT
 
 from samples import FAMILIES, config, reader, tokenizer
 

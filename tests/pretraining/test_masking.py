@@ -20,8 +20,9 @@ from prompt_lab.backbones.reader import Reader
 from prompt_lab.backbones.tiny import word_piece
 from prompt_lab.data.reading import read
 from prompt_lab.errors import LabError
+from prompt_lab.masking import NO_UNIT, choose
 from prompt_lab.pretraining.corpus import Corpus, corpus
-from prompt_lab.pretraining.masking import Masking, choose
+from prompt_lab.pretraining.masking import Masking
 from prompt_lab.pretraining.objective import Objective
 from prompt_lab.pretraining.objectives.causal_lm import CausalLm
 from prompt_lab.pretraining.objectives.entity_masking import EntityMasking, recognised
@@ -29,7 +30,7 @@ from prompt_lab.pretraining.objectives.next_sentence import NextSentence
 from prompt_lab.pretraining.objectives.token_masking import TokenMasking
 from prompt_lab.pretraining.objectives.whole_word_masking import WholeWordMasking
 from prompt_lab.pretraining.packing import FullSequences
-from prompt_lab.pretraining.passages import NO_UNIT, Passages
+from prompt_lab.pretraining.passages import Passages
 
 from samples import config, reader, tokenizer
 
@@ -241,14 +242,14 @@ def test_special_tokens_that_have_no_role_are_never_drawn() -> None:
     sizes = config("bert").to_dict() | {"vocab_size": len(made)}
     masking = TokenMasking(masked=0.0, random=1.0)
     masking.prepare(MaskedReader(made, hf.BertConfig(**sizes), "own"))
-    assert made.convert_tokens_to_ids("<own>") not in masking._ordinary
-    assert masking._ordinary.tolist() == list(range(len(tokenizer("bert"))))[5:]
+    assert made.convert_tokens_to_ids("<own>") not in masking.hiding.ordinary
+    assert masking.hiding.ordinary.tolist() == list(range(len(tokenizer("bert"))))[5:]
 
 
 def test_the_vocabulary_of_the_model_bounds_random_tokens() -> None:
     masking = TokenMasking()
     masking.prepare(MaskedReader(tokenizer("bert"), hf.BertConfig(vocab_size=40), "small"))
-    assert masking._ordinary.tolist() == list(range(5, 40))
+    assert masking.hiding.ordinary.tolist() == list(range(5, 40))
 
 
 # ---------------------------------------------------------------- choosing units

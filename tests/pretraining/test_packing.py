@@ -12,12 +12,13 @@ from hypothesis import strategies as st
 from prompt_lab.backbones.load import load_backbone, load_reader
 from prompt_lab.data.reading import read
 from prompt_lab.errors import LabError
+from prompt_lab.masking import NO_UNIT
 from prompt_lab.pretraining.corpus import Corpus, corpus
 from prompt_lab.pretraining.objectives.next_sentence import RELATIONS, NextSentence
 from prompt_lab.pretraining.objectives.token_masking import TokenMasking
 from prompt_lab.pretraining.objectives.whole_word_masking import WholeWordMasking
 from prompt_lab.pretraining.packing import FullSequences, Packing, Pairs
-from prompt_lab.pretraining.passages import NO_UNIT, Passages
+from prompt_lab.pretraining.passages import Passages
 
 from samples import MASKED, reader, tokenizer
 

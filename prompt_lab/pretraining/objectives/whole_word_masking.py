@@ -9,8 +9,9 @@ import numpy as np
 
 from prompt_lab.backbones.reader import Reader
 from prompt_lab.errors import LabError, unknown
+from prompt_lab.masking import NO_UNIT
 from prompt_lab.pretraining.masking import Masking
-from prompt_lab.pretraining.passages import NO_UNIT, Document
+from prompt_lab.pretraining.passages import Document
 
 Segmenter = Literal["auto", "tokenizer", "jieba"]
 CHINESE = re.compile("[\u3400-\u4dbf\u4e00-\u9fff]")
