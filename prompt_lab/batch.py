@@ -56,11 +56,11 @@ class Encoded:
             -1 where a row has fewer than N.
         label: [B] class index, -100 where unknown. Test batches are always unknown: the runner alone holds their labels.
         index: [B] the example's row in its split.
-        soft: [B, C] a probability for each label, where examples have them (zeros for one that has not); as sealed as labels are.
-        view: [B] which of its views an example is shown in, where an encoder has several and shows one; None where all are shown.
         token_type_ids: [B*G, T] segment ids, for backbones that use them.
         decoder_input_ids: [B*G, S], for seq2seq backbones.
         tokens: how many tokens the model reads, padding left out.
+        soft: [B, C] a probability for each label, where examples have them (zeros for one that has not); as sealed as labels are.
+        view: [B] which of its views an example is shown in, where an encoder has several and shows one; None where all are shown.
     """
 
     input_ids: "torch.Tensor"
@@ -68,11 +68,11 @@ class Encoded:
     slots: "torch.Tensor"
     label: "torch.Tensor"
     index: "torch.Tensor"
-    soft: "torch.Tensor | None" = None
-    view: "torch.Tensor | None" = None
     token_type_ids: "torch.Tensor | None" = None
     decoder_input_ids: "torch.Tensor | None" = None
     tokens: int = 0
+    soft: "torch.Tensor | None" = None
+    view: "torch.Tensor | None" = None
 
     def to(self, device: "torch.device | str", non_blocking: bool = False) -> "Encoded":
         """The same batch on another device (Lightning calls this)."""
