@@ -349,7 +349,7 @@ class TestHinge:
 
 def _labelled(label_B: Tensor, soft_BC: Tensor | None = None) -> Encoded:
     ids = torch.zeros(len(label_B), 1, dtype=torch.long)
-    return Encoded(ids, ids, ids[..., None], label_B, label_B, soft_BC)
+    return Encoded(ids, ids, ids[..., None], label_B, label_B, soft=soft_BC)
 
 
 def test_both_are_settings_of_the_command_line(tmp_path: Path) -> None:
