@@ -16,7 +16,7 @@ from torch import nn
 class Meter(pl.Callback):
     """Counts while a run goes on, over all of its fits and devices.
 
-    Tokens leave padding out; a model call is one example read once.
+    Tokens leave padding out; a model call is one row of tokens read once: an example beside sixteen sets of demonstrations is sixteen.
     """
 
     def __init__(self) -> None:
@@ -80,7 +80,7 @@ class Meter(pl.Callback):
                 mine[name] = mine.get(name, 0) + value
 
     def _count(self, phase: str, batch: Any) -> None:
-        self.calls[phase] += len(batch)
+        self.calls[phase] += len(batch.input_ids)
         self.tokens[phase] += batch.tokens
 
     def gather(self, trainer: pl.Trainer) -> None:
