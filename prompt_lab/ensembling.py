@@ -29,9 +29,7 @@ def combine(logp_MBC: Tensor, how: Combine, weight_M: Sequence[float] | Tensor |
     """
     logp_MBC = logp_MBC.float().log_softmax(-1)
     weight_M = logp_MBC.new_ones(len(logp_MBC)) if weight_M is None else torch.as_tensor(weight_M).to(logp_MBC)
-    if not weight_M.sum() > 0:
-        weight_M = torch.ones_like(weight_M)
-    share_M11 = (weight_M / weight_M.sum())[:, None, None]
+    share_M11 = shares(weight_M)[:, None, None]
     if how == "log_probabilities":
         return (share_M11 * logp_MBC).sum(0).log_softmax(-1)
     mean_BC = (share_M11 * logp_MBC.exp()).sum(0)
@@ -39,6 +37,12 @@ def combine(logp_MBC: Tensor, how: Combine, weight_M: Sequence[float] | Tensor |
         votes_BC = (share_M11 * F.one_hot(logp_MBC.argmax(-1), logp_MBC.shape[-1])).sum(0)
         mean_BC = (votes_BC + TIE * mean_BC) / (1 + TIE)
     return mean_BC.clamp_min(torch.finfo(mean_BC.dtype).tiny).log().log_softmax(-1)
+
+
+def shares(weight_M: Tensor) -> Tensor:
+    """The weights of members with sum 1; all the same where all are 0."""
+    total = weight_M.sum()
+    return weight_M / total if total > 0 else torch.full_like(weight_M, 1 / len(weight_M))
 
 
 def accuracy(logp_NC: Tensor, labels: Sequence[int | None]) -> float:

@@ -95,7 +95,7 @@ class LmBff(Paradigm):
         if sets == 1:
             return self.answer(self.backbone, batch)
         each = [self.answer(self.backbone, batch.rows(s * rows, (s + 1) * rows)) for s in range(sets)]
-        return combine(torch.stack([scores_BC.float().log_softmax(-1) for scores_BC in each]), self.combining)
+        return combine(torch.stack(each), self.combining)
 
     def facts(self) -> dict[str, Any]:
         """How demonstrations were chosen and combined; share and embedder where they mattered."""

@@ -111,7 +111,7 @@ class PatternEnsemble(Paradigm):
         if not self.joint:
             return super().training_step(batch, batch_idx)
         losses = [self.loss(scores_BC, batch) for scores_BC in self.members.each(self.backbone, batch)]
-        loss = (torch.stack(losses) * self.members.shares).sum()
+        loss = (torch.stack(losses) * ensembling.shares(self.members.weight_M)).sum()
         self.log("train/loss", loss, prog_bar=True, batch_size=len(batch))
         return loss
 
@@ -157,12 +157,6 @@ class Members(Answer):
     def __iter__(self):  # type: ignore[no-untyped-def]
         """Every member's template and verbalizer."""
         return ((t, a) for (t, _), a in zip(self.settings, self.answers, strict=True))
-
-    @property
-    def shares(self) -> Tensor:
-        """The weights [M], of sum 1."""
-        total = self.weight_M.sum()
-        return self.weight_M / total if total > 0 else torch.full_like(self.weight_M, 1 / len(self.weight_M))
 
     def forward(self, backbone: Backbone, batch: Encoded) -> Tensor:
         """Label scores [B, C]: of all members together, or of the one that each example is shown to."""
