@@ -93,8 +93,8 @@ class PatternEnsemble(Paradigm):
     def stages(self, data: "FewShotData") -> Stages:
         """Weigh the members, if that is wanted, then one fit."""
         train = data.drawn.train
+        ensembling.refuse_accuracy_without_labels(self.weighting, len(train))
         if self.weighting == "accuracy":
-            ensembling.refuse_accuracy_without_labels(self.weighting, len(train))
             for number, (template, answer) in enumerate(self.members.settings):
                 alone = ZeroShot(str(template), deepcopy(answer)).prepare(self.task, self.reader)
                 stage = Stage(alone.build(self.backbone.original()), None, f"member {number} untrained", score=train)

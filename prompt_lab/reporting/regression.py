@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 import torch
 from torch import Tensor
+from torchmetrics.functional.regression import pearson_corrcoef, spearman_corrcoef
 
 from prompt_lab.batch import Example
 from prompt_lab.tasks.poles import Bounds, value
@@ -52,19 +53,7 @@ def scores(logp_NC: Tensor, numbers: Numbers) -> dict[str, Tensor]:
     varied = all(float(x_N.max() - x_N.min()) >= least for x_N in (true_N, predicted_N))
     none = torch.tensor(0.0)
     return {
-        "pearson": pearson(predicted_N, true_N) if varied else none,
-        "spearman": pearson(ranks(predicted_N), ranks(true_N)) if varied else none,
+        "pearson": pearson_corrcoef(predicted_N, true_N) if varied else none,
+        "spearman": spearman_corrcoef(predicted_N, true_N) if varied else none,
         "mse": (predicted_N - true_N).square().mean(),
     }
-
-
-def pearson(one_N: Tensor, other_N: Tensor) -> Tensor:
-    """Pearson's correlation of numbers of which neither are all the same."""
-    one_N, other_N = one_N - one_N.mean(), other_N - other_N.mean()
-    return (one_N @ other_N / (one_N.norm() * other_N.norm())).clamp(-1, 1)
-
-
-def ranks(number_N: Tensor) -> Tensor:
-    """Ranks from 1; equal numbers share the mean of theirs (Spearman 1904)."""
-    _, place_N, count_U = number_N.unique(return_inverse=True, return_counts=True)
-    return (count_U.cumsum(0) - (count_U - 1) / 2).double()[place_N]
