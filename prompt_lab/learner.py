@@ -5,13 +5,19 @@ from typing import Any
 import lightning.pytorch as pl
 from torch import Tensor, nn
 
+from prompt_lab import folding
+
 
 class Learner(pl.LightningModule):
     """Keeps only what moves in its checkpoints, and clips gradients whatever the optimizer and precision."""
 
     def moved_state(self) -> dict[str, Tensor]:
         """What training moves, by name: all that must be stored beside the backbone."""
-        return {name: p.detach() for name, p in self.named_parameters() if p.requires_grad}
+        return folding.moved(self)
+
+    def on_train_end(self) -> None:
+        """Keep what encoders of trained tensors say, without the encoders."""
+        folding.fold(self)
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Keep only what moved in Lightning's checkpoints."""

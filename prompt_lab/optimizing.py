@@ -1,4 +1,4 @@
-"""The optimizer of every fit: AdamW over groups, with warm-up and a schedule."""
+"""The optimizer of every fit: over groups of parameters, with warm-up and a schedule."""
 
 from typing import Any, Literal
 
@@ -8,6 +8,8 @@ import torch
 from prompt_lab.errors import LabError
 
 Schedule = Literal["linear", "constant"]
+Optimizer = Literal["adamw", "adafactor"]
+"""AdamW (Loshchilov and Hutter 2019), or Adafactor (Shazeer and Stern 2018) without parameter scaling, as T5's prompts were tuned."""
 
 
 def check_warmup(warmup: float) -> None:
@@ -24,20 +26,35 @@ def rate(step: int, total: float, schedule: Schedule, warmup: float) -> float:
     return 1.0 if schedule == "constant" else max(0.0, (total - step) / max(1.0, total - warm))
 
 
-def adamw(groups: list[dict[str, Any]], trainer: pl.Trainer, schedule: Schedule, warmup: float, *, fused: bool) -> Any:
-    """AdamW (Loshchilov and Hutter 2019) and its schedule, as Lightning takes them.
+def configured(
+    groups: list[dict[str, Any]],
+    trainer: pl.Trainer,
+    schedule: Schedule,
+    warmup: float,
+    optimizer: Optimizer = "adamw",
+    *,
+    fused: bool,
+) -> Any:
+    """An optimizer and its schedule, as Lightning takes them.
 
     Args:
-        groups: parameters, each group with its own learning rate.
+        groups: parameters, each group with its own learning rate and weight decay.
         trainer: knows how many steps there will be.
         schedule: of the learning rate after warm-up: ``linear`` to zero, or ``constant``.
         warmup: fraction of all steps over which the learning rate rises from zero.
-        fused: the fused step takes a fifth of the time; it cannot be had where gradients are scaled (float16).
+        optimizer: which one.
+        fused: AdamW's fused step takes a fifth of the time; it cannot be had where gradients are scaled (float16).
     """
 
     def at(step: int) -> float:
         return rate(step, float(trainer.estimated_stepping_batches), schedule, warmup)
 
-    optimizer = torch.optim.AdamW(groups, fused=fused)
-    scheduler = torch.optim.lr_scheduler.LambdaLR(optimizer, at)
-    return {"optimizer": optimizer, "lr_scheduler": {"scheduler": scheduler, "interval": "step"}}
+    made: torch.optim.Optimizer
+    if optimizer == "adafactor":
+        from transformers.optimization import Adafactor  # torch's own always scales steps by the size of the parameter
+
+        made = Adafactor(groups, scale_parameter=False, relative_step=False, warmup_init=False)
+    else:
+        made = torch.optim.AdamW(groups, fused=fused)
+    scheduler = torch.optim.lr_scheduler.LambdaLR(made, at)
+    return {"optimizer": made, "lr_scheduler": {"scheduler": scheduler, "interval": "step"}}

@@ -75,6 +75,10 @@ class Running:
             self.meter.gather(trainer)
             record = results.record(self.identity, self.experiment, self.meter, self.started)
             results.log(record, self.loggers, self.trackers)
+            if record["collapsed"] and record["cost"]["steps"]:
+                self.bars.say(
+                    f"  {self.experiment.folder}: this run has collapsed, it is no better than naming one label always"
+                )
             if trainer.is_global_zero:
                 results.store(record, self.experiment)
                 self.staging.finish()

@@ -14,7 +14,7 @@ from prompt_lab import cli
 from prompt_lab.backbones.backbone import Backbone
 from prompt_lab.backbones.load import load_backbone
 from prompt_lab.errors import LabError
-from prompt_lab.optimizing import adamw, check_warmup
+from prompt_lab.optimizing import check_warmup, configured
 from prompt_lab.paradigms.fine_tuning import FineTuning
 from prompt_lab.paradigms.pattern_tuning import PatternTuning
 from prompt_lab.reporting import delta
@@ -289,7 +289,7 @@ def rates(steps: int, schedule: Any, warmup: float, *, fused: bool = False) -> l
         {"params": [w], "lr": lr, "weight_decay": d} for w, lr, d in zip(weights, (1.0, 0.1), (0.5, 0.0), strict=True)
     ]
     trainer: Any = SimpleNamespace(estimated_stepping_batches=steps)
-    made = adamw(groups, trainer, schedule, warmup, fused=fused)
+    made = configured(groups, trainer, schedule, warmup, fused=fused)
     optimizer, scheduler = made["optimizer"], made["lr_scheduler"]["scheduler"]
     assert made["lr_scheduler"]["interval"] == "step"
     assert type(optimizer) is torch.optim.AdamW

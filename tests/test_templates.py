@@ -127,7 +127,7 @@ class TestTemplate:
             ("{txt_a} {mask}", "{txt_a} {mask}", "Did you mean 'text_a'"),
             ("{text_a} {maks}", "{maks}", "Did you mean 'mask'"),
             ("{text_a} {text_b}", "{text_b}", "The task's fields are {text_a}."),
-            ("{text_a} {zzz}", "{zzz}", "Known: mask, sep, text_a."),
+            ("{text_a} {zzz}", "{zzz}", "Known: mask, sep, soft, text_a."),
         ],
     )
     def test_what_the_task_lacks_is_shown_at_its_character(self, pattern: str, rest: str, says: str) -> None:

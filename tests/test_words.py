@@ -304,7 +304,7 @@ class TestRefused:
         ("word", "pieces"), [("☃", "['[UNK]']"), ("bad ☃", "['bad', '[UNK]']"), ("", "[]"), (" ", "[]")]
     )
     def test_a_word_that_vanishes(self, word: str, pieces: str) -> None:
-        assert f"the label word {word!r} vanishes in the tokenizer of 'bert': it becomes {pieces}." in refusal(
+        assert f"the word {word!r} vanishes in the tokenizer of 'bert': it becomes {pieces}." in refusal(
             task("no", "yes", no=["bad"], yes=[word])
         )
 

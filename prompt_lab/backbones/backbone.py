@@ -169,6 +169,10 @@ class Backbone(nn.Module):
     def _decoder_inputs(self, batch: Encoded) -> dict[str, Any]:
         return {}
 
+    def embeddings(self) -> Any:
+        """The word embeddings of what reads the text."""
+        return self.model.get_input_embeddings()
+
     def bodies(self) -> list[nn.Module]:
         """All that stands before the language-model head: the body, or encoder and decoder."""
         return list(dict.fromkeys([self._body(), self._last_body()]))
@@ -221,6 +225,10 @@ class Seq2SeqBackbone(Backbone):
 
     def _decoder_inputs(self, batch: Encoded) -> dict[str, Any]:
         return {"decoder_input_ids": batch.decoder_input_ids, "use_cache": False}
+
+    def embeddings(self) -> Any:
+        """The encoder's."""
+        return self.model.get_encoder().get_input_embeddings()
 
     def _body(self) -> nn.Module:
         return self.model.get_encoder()

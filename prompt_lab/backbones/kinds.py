@@ -128,7 +128,8 @@ class Seq2SeqReader(LeftToRight):
         answer = list(at_answer or ())
         gap = [] if at_answer is None else [self.mask_id]
         ids = [*self.prefix, *text.before, *gap, *text.after, *self.suffix]
-        lead = gap if self._has_sentinel else [*self.prefix, *text.before]
+        said = [i for i in text.before if i < self.first_virtual]  # virtual tokens are read, not written
+        lead = gap if self._has_sentinel else [*self.prefix, *said]
         decoder = [self.config.decoder_start_token_id, *(lead if at_answer is not None else []), *answer]
         start = len(decoder) - len(answer) - 1
         slots = [] if at_answer is None else list(range(start, start + len(answer) + 1))

@@ -99,6 +99,33 @@ class Reader(ABC):
         return int(self.tokenizer.convert_tokens_to_ids(self.mask_text))
 
     @cached_property
+    def first_virtual(self) -> int:
+        """The id of the first virtual token: those of the vocabulary end below it."""
+        return max(int(getattr(self.config, "vocab_size", 0) or 0), len(self.tokenizer))
+
+    def virtual_ids(self, template: Template) -> list[Word]:
+        """The ids of the virtual tokens of each soft slot of a template: they go on where the vocabulary ends."""
+        found, at = [], self.first_virtual
+        for begins in self.virtual_starts(template):
+            found.append(tuple(range(at, at + len(begins))))
+            at += len(begins)
+        return found
+
+    def virtual_starts(self, template: Template) -> list[tuple[int | None, ...]]:
+        """For each soft slot of a template the token that each of its virtual tokens begins as; None for one that begins as no word.
+
+        Raises:
+            LabError: the tokenizer does not have a word.
+        """
+        return [self.word_ids(v.words, v.before) if v.words else (None,) * v.length for v in template.virtual]
+
+    def names(self, ids: Sequence[int]) -> list[str]:
+        """Tokens as people read them; virtual ones by their number."""
+        last = self.first_virtual - 1
+        plain = self.tokenizer.convert_ids_to_tokens([min(i, last) for i in ids])
+        return [f"<soft {i - last - 1}>" if i > last else token for i, token in zip(ids, plain, strict=True)]
+
+    @cached_property
     def hidden_size(self) -> int:
         """D: the size of the last hidden states, which some OPT models project down."""
         return int(getattr(self.config, "word_embed_proj_dim", None) or self.config.hidden_size)
@@ -184,7 +211,7 @@ class Reader(ABC):
         if not ids or (unknown is not None and unknown in ids):
             pieces = self.tokenizer.convert_ids_to_tokens(list(ids))
             raise LabError(
-                f"the label word {word!r} vanishes in the tokenizer of {self.name!r}: it becomes {pieces}. "
+                f"the word {word!r} vanishes in the tokenizer of {self.name!r}: it becomes {pieces}. "
                 "Choose a word of its vocabulary, or another backbone."
             )
         return ids

@@ -34,6 +34,8 @@ def main(words: Sequence[str]) -> int:
         return 0
     for name, value in record["scores"].items():
         print(f"{name:<14} {value:.4f}")
+    for line in record.get("method", {}).get("shown", ()):
+        print(line)
     print(experiment.folder / files.RECORD)
     return 0
 

@@ -78,7 +78,7 @@ class Encoder:
         tokens = self._tokens([example])[0]
         rows = self.plan.rows if self.plan else ((),)
         cut = tokens.cut(self._room(max(map(len, rows))), self.template)
-        names = self.reader.tokenizer.convert_ids_to_tokens
+        names = self.reader.names
         marks = [(t, "cut" if i in cut else "") for i, t in enumerate(names(tokens.ids))]
         if tokens.answer is not None:
             marks[tokens.answer : tokens.answer] = [(self.reader.mask_text or "____", "mask")]
@@ -90,7 +90,8 @@ class Encoder:
 
     def _tokens(self, examples: Sequence[Example]) -> list["_Tokens"]:
         """All examples tokenised in one call, segment by segment."""
-        segments = [self._segments(self.template.pieces(e)) for e in examples]
+        virtual = self.reader.virtual_ids(self.template)
+        segments = [self._segments(self.template.pieces(e), virtual) for e in examples]
         texts = [s.text for example in segments for s in example]
         if not texts:
             return []
@@ -104,13 +105,16 @@ class Encoder:
         pairs = iter(zip(batch["input_ids"], batch["offset_mapping"], strict=True))
         return [self._joined(example, [next(pairs) for _ in example]) for example in segments]
 
-    def _segments(self, pieces: Sequence[Piece]) -> list["_Segment"]:
+    def _segments(self, pieces: Sequence[Piece], virtual: Sequence[Word]) -> list["_Segment"]:
         """Strings to be tokenised whole, as the model was pretrained on them, with the span of each field."""
-        segments = [_Segment()]
+        segments, left = [_Segment()], iter(virtual)
         for number, piece in enumerate(pieces):
             here = segments[-1]
             if piece.role == "sep":
-                segments.append(_Segment())
+                segments.append(_Segment(opens=True))
+            elif piece.role == "soft":
+                here.close()
+                segments.append(_Segment(next(left), second=here.second))
             elif piece.role == "field":
                 text = self.reader.plain(piece.text)
                 here.text = self.reader.joined(here.text, text)
@@ -127,28 +131,42 @@ class Encoder:
         return segments
 
     def _joined(self, segments: list["_Segment"], encoded: list[Any]) -> "_Tokens":
-        tokens = _Tokens()
-        for number, (segment, (ids, offsets)) in enumerate(zip(segments, encoded, strict=True)):
-            if number:
-                tokens.extend(self.reader.between, [-1] * len(self.reader.between), number > 1)
+        tokens, second = _Tokens(), False
+        for segment, (ids, offsets) in zip(segments, encoded, strict=True):
+            if segment.opens:
+                tokens.extend(self.reader.between, [-1] * len(self.reader.between), second)
+            second = segment.second
+            tokens.extend(segment.virtual, [-1] * len(segment.virtual), second)
             fields = [segment.field_at(start, end) for start, end in offsets]
             if segment.has_answer:
                 at = ids.index(self.reader.mask_id) if self.reader.mask_text else len(ids)
-                tokens.extend(ids[:at], fields[:at], number > 0)
-                tokens.answer, tokens.answer_type = len(tokens.ids), int(number > 0)
+                tokens.extend(ids[:at], fields[:at], second)
+                tokens.answer, tokens.answer_type = len(tokens.ids), int(second)
                 ids, fields = ids[at + 1 :], fields[at + 1 :]
-            tokens.extend(ids, fields, number > 0)
-        tokens.end_type = int(len(segments) > 1)
+            tokens.extend(ids, fields, second)
+        tokens.end_type = int(second)
         return tokens
 
 
 class _Segment:
-    """A string under construction, with the spans of the fields in it."""
+    """A string under construction, with the spans of the fields in it.
 
-    def __init__(self) -> None:
+    Args:
+        virtual: virtual tokens in front of it.
+        opens: whether a separator stands in front of it.
+        second: whether it lies behind a separator.
+    """
+
+    def __init__(self, virtual: Word = (), *, opens: bool = False, second: bool = False) -> None:
+        self.virtual, self.opens, self.second = virtual, opens, opens or second
         self.text = ""
         self.spans: list[tuple[int, int, int]] = []
         self.has_answer = False
+
+    def close(self) -> None:
+        """Leave off the pattern's space in front of a virtual token: it is there for whoever reads the pattern."""
+        if not self.spans or self.spans[-1][1] < len(self.text):
+            self.text = self.text.removesuffix(" ")
 
     def field_at(self, start: int, end: int) -> int:
         """The number of the field that a token lies in; -1 for the pattern's own tokens."""

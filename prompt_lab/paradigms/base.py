@@ -3,11 +3,13 @@
 from collections.abc import Generator, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, NamedTuple, Self
 
+import lightning.pytorch as pl
 import torch
 from torch import Tensor
 from torch.nn import functional as F
 from torchmetrics.classification import MulticlassAccuracy
 
+from prompt_lab import folding, optimizing
 from prompt_lab.answers import Answer
 from prompt_lab.backbones.backbone import Backbone
 from prompt_lab.backbones.reader import Reader
@@ -16,7 +18,7 @@ from prompt_lab.data.encoded import Encodes
 from prompt_lab.data.encoding import Encoder
 from prompt_lab.errors import LabError
 from prompt_lab.learner import Learner
-from prompt_lab.optimizing import Schedule, adamw, check_warmup
+from prompt_lab.optimizing import Schedule, check_warmup
 from prompt_lab.tasks import Task
 from prompt_lab.templates import resolve
 from prompt_lab.tuning import Tuning
@@ -101,9 +103,10 @@ class Paradigm(Learner):
         """
         self.task = task
         self.reader = reader
-        self.template = resolve(self.template_setting, task)
+        self.template = self.tuning.prompted(resolve(self.template_setting, task))
         reader.check(self.template)
         self.answer.build(task, reader, self.template)
+        self.tuning.prepare(self.template, self.answer, reader)
         self.val_acc = MulticlassAccuracy(len(task.labels), average="micro")
         return self
 
@@ -153,7 +156,7 @@ class Paradigm(Learner):
 
     def facts(self) -> dict[str, Any]:
         """What the record should say of the way this paradigm went, beside what it says of every run."""
-        return {}
+        return self.tuning.facts(self.backbone)
 
     # ---------------------------------------------------------------- Lightning
 
@@ -191,10 +194,16 @@ class Paradigm(Learner):
         """Rows [B] and log-probabilities of the labels [B, C], on the CPU."""
         return batch.index.cpu(), self(batch).float().log_softmax(-1).cpu()
 
+    def configure_callbacks(self) -> list[pl.Callback]:
+        """What the tuning wants to see of a fit."""
+        return self.tuning.callbacks(self.backbone)
+
     def configure_optimizers(self) -> Any:
-        """AdamW over the tuning's and the answer's groups, each with its own learning rate."""
+        """The tuning's optimizer over its own and the answer's groups, each with its own learning rate."""
         groups = self.tuning.groups(self.backbone) + self.tuning.groups(self.answer, self.answer.learning_rate)
-        return adamw(groups, self.trainer, self.schedule, self.warmup, fused=not self.is_scaled)
+        return optimizing.configured(
+            groups, self.trainer, self.schedule, self.warmup, self.tuning.optimizer, fused=not self.is_scaled
+        )
 
     # ---------------------------------------------------------------- small checkpoints
 
@@ -210,6 +219,7 @@ class Paradigm(Learner):
             raise LabError(
                 f"the saved parameters are not those of this paradigm: {wrong[:3]} do not match. Was it made with other settings?"
             )
+        folding.fold(self)
         with torch.no_grad():
-            for name, value in own.items():
+            for name, value in self.moved_state().items():
                 value.copy_(state[name])

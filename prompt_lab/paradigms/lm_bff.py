@@ -102,4 +102,4 @@ class LmBff(Paradigm):
         told = asdict(self.demonstrations)
         if self.demonstrations.select == "random":
             del told["share"], told["embedder"]
-        return {"demonstrations": told, "combine": self.combining}
+        return {**super().facts(), "demonstrations": told, "combine": self.combining}

@@ -77,7 +77,13 @@ class PatternEnsemble(Paradigm):
                 f"matched pairs need as many verbalizers as patterns; there are {len(self.members.given)} and {len(self.shown)}"
             )
         self.template_setting = self.shown[0]
-        self.members.pair([resolve(p, task) for p in self.shown], matched=self.pairs == "matched")
+        templates = [self.tuning.prompted(resolve(p, task)) for p in self.shown]
+        if len({t.virtual for t in templates}) > 1:
+            raise LabError(
+                "the patterns of an ensemble share one model and its virtual tokens, so all must have the same: "
+                + "; ".join(map(str, templates))
+            )
+        self.members.pair(templates, matched=self.pairs == "matched")
         return super().prepare(task, reader)
 
     def encoder(self, data: "FewShotData") -> Views:
@@ -104,7 +110,11 @@ class PatternEnsemble(Paradigm):
 
     def facts(self) -> dict[str, object]:
         """Patterns and weights."""
-        return {"patterns": self.shown, "weights": [round(w, 6) for w in self.members.weight_M.tolist()]}
+        return {
+            **super().facts(),
+            "patterns": self.shown,
+            "weights": [round(w, 6) for w in self.members.weight_M.tolist()],
+        }
 
     def training_step(self, batch: Encoded, batch_idx: int) -> Tensor:
         """One step: over the examples as one member reads each, or over the weighted sum of all members' losses."""

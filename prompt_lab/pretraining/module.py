@@ -10,7 +10,7 @@ from prompt_lab.backbones.reader import Reader
 from prompt_lab.data.batching import mixed
 from prompt_lab.errors import LabError
 from prompt_lab.learner import Learner
-from prompt_lab.optimizing import Schedule, adamw, check_warmup
+from prompt_lab.optimizing import Schedule, check_warmup, configured
 from prompt_lab.pretraining.objective import Learnt, Objective
 from prompt_lab.pretraining.passages import Passages
 from prompt_lab.tuning import Tuning
@@ -148,4 +148,4 @@ class Pretraining(Learner):
         own = {id(p) for p in heads.parameters()}
         body = nn.ParameterList(p for p in self.backbone.parameters() if id(p) not in own)
         groups = self.tuning.groups(body) + self.tuning.groups(heads, self.head_learning_rate)
-        return adamw(groups, self.trainer, self.schedule, self.warmup, fused=not self.is_scaled)
+        return configured(groups, self.trainer, self.schedule, self.warmup, fused=not self.is_scaled)

@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
+from weakref import WeakKeyDictionary
 
 import lightning.pytorch as pl
 import torch
@@ -25,6 +26,7 @@ class Meter(pl.Callback):
         self.calls = {"train": 0, "evaluation": 0}
         self.tokens = {"train": 0, "evaluation": 0}
         self.peak = 0
+        self._trained: WeakKeyDictionary[nn.Module, int] = WeakKeyDictionary()
         _reset_peak()
 
     @contextmanager
@@ -37,8 +39,9 @@ class Meter(pl.Callback):
             self.seconds[name] = self.seconds.get(name, 0.0) + time.perf_counter() - start
 
     def on_train_end(self, trainer: Any, module: Any) -> None:
-        """Count the optimizer steps of a fit."""
+        """Count the optimizer steps of a fit, and what it trained, before the module folds what need not be kept."""
         self.steps += trainer.global_step
+        self._trained[module] = _trained(module)
 
     def on_train_batch_start(self, trainer: Any, module: Any, batch: Any, batch_idx: int) -> None:
         """Count a training batch."""
@@ -102,7 +105,7 @@ class Meter(pl.Callback):
         Floating-point operations are estimated as 2 a parameter and token forward and 4 backward, 2 where the backbone does not
         move (Kaplan et al. 2020, section 2.1), over the parameters that are no embeddings.
         """
-        trained = sum(p.numel() for p in module.parameters() if p.requires_grad)
+        trained = self._trained.get(module, _trained(module))
         total = sum(p.numel() for p in module.parameters())
         embedded = sum(m.weight.numel() for m in module.modules() if isinstance(m, nn.Embedding))
         backward = 4 if trained > total // 2 else 2
@@ -119,6 +122,10 @@ class Meter(pl.Callback):
             "flops_estimate": flops,
             "peak_memory_bytes": self.peak,
         }
+
+
+def _trained(module: nn.Module) -> int:
+    return sum(p.numel() for p in module.parameters() if p.requires_grad)
 
 
 def _reset_peak() -> None:

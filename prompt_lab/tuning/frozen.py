@@ -12,6 +12,5 @@ class Frozen(Tuning):
     def __init__(self, learning_rate: float = 5e-5, weight_decay: float = 0.01, dropout: bool = False) -> None:
         super().__init__(learning_rate, weight_decay, dropout)
 
-    def apply(self, backbone: Backbone) -> None:
-        """Freeze every parameter."""
-        backbone.requires_grad_(False)
+    def add(self, backbone: Backbone) -> None:
+        """Nothing."""

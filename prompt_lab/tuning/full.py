@@ -9,6 +9,6 @@ class Full(Tuning):
 
     moves_backbone = True
 
-    def apply(self, backbone: Backbone) -> None:
+    def add(self, backbone: Backbone) -> None:
         """Let every parameter move."""
         backbone.requires_grad_(True)

@@ -40,8 +40,8 @@ class Lora(Tuning):
             raise LabError(f"alpha scales what LoRA adds and must be above 0; it was {alpha}")
         self.rank, self.alpha, self.targets = rank, alpha, targets
 
-    def apply(self, backbone: Backbone) -> None:
-        """Freeze everything and put the matrices in; at first they add nothing.
+    def add(self, backbone: Backbone) -> None:
+        """Put the matrices in; at first they add nothing.
 
         Raises:
             LabError: the body has no layers with such an ending.
@@ -58,7 +58,6 @@ class Lora(Tuning):
             raise LabError(
                 f"no linear layer of {backbone.reader.name!r} ends in {wrong or targets}; they end in {', '.join(ends) or 'nothing'}"
             )
-        backbone.requires_grad_(False)
         transposed = not any(isinstance(found[n], nn.Linear) for n in names)
         config = peft.LoraConfig(
             r=self.rank,

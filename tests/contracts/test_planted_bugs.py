@@ -143,8 +143,8 @@ def test_nothing_moves_is_caught() -> None:
 
 def test_a_backbone_that_moves_under_a_frozen_tuning_is_caught() -> None:
     class Thaws(Frozen):
-        def apply(self, backbone):
-            Full.apply(self, backbone)
+        def add(self, backbone):
+            Full.add(self, backbone)
 
     with pytest.raises(AssertionError, match="moves nothing, but"):
         checks()["only_what_is_declared_moves"](Subject(lambda: FineTuning(answer=Head(), tuning=Thaws())))

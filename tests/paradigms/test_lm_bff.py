@@ -147,7 +147,7 @@ class TestFrozen:
         assert record["method"] == {"demonstrations": told, "combine": "log_probabilities"}
 
     def test_similar_ones_say_by_what(self) -> None:
-        told = LmBff().facts()["demonstrations"]
+        told = built(demonstrations=Demonstrations()).facts()["demonstrations"]
         assert told == {
             "select": "similar", "share": 0.5, "sets": 16, "max_length": 64, "embedder": "minilm", "seed": None
         }  # fmt: skip

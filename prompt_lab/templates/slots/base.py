@@ -6,7 +6,7 @@ from typing import ClassVar, Literal
 
 from prompt_lab.batch import Example
 
-Role = Literal["text", "field", "mask", "sep"]
+Role = Literal["text", "field", "mask", "sep", "soft"]
 
 
 @dataclass(frozen=True)
@@ -14,7 +14,8 @@ class Piece:
     """A stretch of what the model reads.
 
     Attributes:
-        text: the words; empty for a mask or a separator, which each backbone writes in its own way.
+        text: the words; empty for a mask or a separator, which each backbone writes in its own way. Of virtual tokens, the words that
+            they begin as.
         role: ``field`` pieces are the only ones that truncation may shorten.
     """
 

@@ -1,0 +1,56 @@
+"""Tensors that are trained through an encoder, and kept without it."""
+
+import torch
+from torch import Tensor, nn
+
+
+class Folded(nn.Module):
+    """A trained tensor. Where it has an encoder, that is what is trained; folding keeps what it last said, and forgets it.
+
+    What is stored is always ``weight``, never an encoder (reparameterisation: Li and Liang 2021, section 4.3; Liu et al. 2021,
+    section 3.3: only the output embeddings are needed at inference).
+
+    Args:
+        weight: what it is before training, of any shape; with an encoder, only the shape counts.
+        encoder: a module without inputs that gives a tensor of this shape.
+    """
+
+    def __init__(self, weight: Tensor, encoder: nn.Module | None = None) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(weight, requires_grad=encoder is None)
+        self.encoder = encoder
+        if encoder is not None:
+            with torch.no_grad():
+                self.weight.copy_(self())
+
+    def forward(self) -> Tensor:
+        """The tensor. An encoder computes it in full precision, so that folding changes nothing."""
+        if self.encoder is None:
+            return self.weight
+        with torch.autocast(self.weight.device.type, enabled=False):
+            return self.encoder()
+
+    def fold(self) -> None:
+        """Keep what the encoder says, and forget it."""
+        if self.encoder is not None:
+            with torch.no_grad():
+                self.weight.copy_(self())
+            self.weight.requires_grad_(True)
+            self.encoder = None
+
+
+def fold(module: nn.Module) -> None:
+    """Fold all there is to fold in a module."""
+    for part in module.modules():
+        if isinstance(part, Folded):
+            part.fold()
+
+
+def moved(module: nn.Module) -> dict[str, Tensor]:
+    """What training moves, by name: all that must be stored beside a backbone. Of folded tensors only what they come to."""
+    found = {name: p.detach() for name, p in module.named_parameters() if p.requires_grad}
+    for path, part in module.named_modules():
+        if isinstance(part, Folded) and part.encoder is not None:
+            found = {name: p for name, p in found.items() if not name.startswith(f"{path}.encoder.")}
+            found[f"{path}.weight"] = part().detach()
+    return found
