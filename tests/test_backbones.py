@@ -545,7 +545,7 @@ class TestCopycat:
         assert int(rows) == 4 + offset
 
     def test_by_name_copies_what_stands_before(self) -> None:
-        assert load_backbone("copycat").model.shift.offset == -1
+        assert load_backbone("copycat").model.copying.offset == -1
 
 
 @pytest.fixture(scope="module")

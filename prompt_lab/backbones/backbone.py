@@ -177,6 +177,11 @@ class Backbone(nn.Module):
         """All that stands before the language-model head: the body, or encoder and decoder."""
         return list(dict.fromkeys([self._body(), self._last_body()]))
 
+    def stacks(self) -> list[nn.Module]:
+        """The bodies that are no part of another: one, or encoder and decoder."""
+        bodies = self.bodies()
+        return [b for b in bodies if not any(b is m for other in bodies if other is not b for m in other.modules())]
+
     def _body(self) -> nn.Module:
         """The module that ``hidden`` runs."""
         return self.model.base_model

@@ -53,9 +53,13 @@ class VirtualTokens(nn.Module):
         return (self._ids.where(self._ids < self.first, 0), *args[1:])
 
     def _put_in(self, embedding: nn.Module, args: Any, output_BTD: Tensor) -> Tensor:
-        which_BT = self._ids - self.first
+        which_BT = self.places()
         vectors_PD = self.vectors().to(output_BTD.dtype)
         return torch.where((which_BT >= 0)[..., None], vectors_PD[which_BT.clamp_min(0)], output_BTD)
+
+    def places(self) -> Tensor:
+        """[B, T]: which virtual token stands where, in the pass that is under way; negative where a word does."""
+        return self._ids - self.first
 
     def moved(self) -> float:
         """How far the vectors are from where they began, as a share of how long they were."""

@@ -1,0 +1,181 @@
+"""A deep prompt: trained vectors in every layer (Prefix-Tuning: Li and Liang 2021; P-tuning v2: Liu et al. 2022)."""
+
+import re
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any, Literal
+
+import lightning.pytorch as pl
+import torch
+from torch import Tensor
+
+from prompt_lab.backbones.backbone import Backbone
+from prompt_lab.backbones.reader import Reader
+from prompt_lab.batch import Encoded
+from prompt_lab.errors import LabError
+from prompt_lab.folding import Folded
+from prompt_lab.optimizing import Optimizer
+from prompt_lab.templates import Template
+from prompt_lab.tuning.base import Tuning
+from prompt_lab.tuning.encoders import Encoding, encoder
+from prompt_lab.tuning.hidden_states import HiddenStates, layer_calls
+from prompt_lab.tuning.key_values import Call, KeyValues, attention_calls
+from prompt_lab.tuning.virtual import VirtualTokens, embedded, frequent_words
+from prompt_lab.tuning.watching import PromptWatch
+
+if TYPE_CHECKING:
+    from prompt_lab.answers import Answer
+
+_RANGE = re.compile(r"(\d+)(?:-(\d+))?")
+WIDTH = 512
+"""Of an encoder's hidden layer (Li and Liang 2021, appendix)."""
+_THIRDS = ("first_third", "middle_third", "last_third")
+
+
+class DeepPrompt(Tuning):
+    """Trains P vectors in every layer, or in some; the backbone stays as it is.
+
+    Args:
+        length: P.
+        layers: ``all``, ``first_third``, ``middle_third`` or ``last_third`` of them, or numbers from 1 such as ``17-24`` or ``3`` (of an
+            encoder and a decoder, of each).
+        mechanism: ``key_values`` puts trained keys and values in front of each layer's own (both papers); it needs a model that
+            computes attention through transformers' interface. ``hidden_states`` puts P virtual tokens in front of the text (behind
+            [CLS], where there is one) and replaces what each layer reads there, in any model; the text is then P positions longer.
+        init: ``normal``, or what the layers make of real ``words``, drawn from the frequent ones (Li and Liang 2021, section 7.4).
+        spread: standard deviation of ``normal``.
+        encoder: what the vectors are trained through: nothing, or the papers' ``mlp`` of two layers (section 4.3).
+        learning_rate: of the vectors.
+        weight_decay: of the vectors.
+        dropout: whether the backbone's dropout is on during training.
+        optimizer: AdamW or Adafactor.
+    """
+
+    moves_backbone = False
+    moves_prompt = True
+
+    def __init__(
+        self,
+        length: int = 16,
+        layers: str = "all",
+        mechanism: Literal["key_values", "hidden_states"] = "key_values",
+        init: Literal["normal", "words"] = "normal",
+        spread: float = 0.02,
+        encoder: Encoding = "none",
+        learning_rate: float = 1e-2,
+        weight_decay: float = 0.0,
+        dropout: bool = False,
+        optimizer: Optimizer = "adamw",
+    ) -> None:
+        super().__init__(learning_rate, weight_decay, dropout, optimizer)
+        if length < 1:
+            raise LabError(f"length is the number of prompt vectors in a layer, 1 or more; it was {length}")
+        if init == "words" and encoder != "none":
+            raise LabError("an encoder says what the vectors begin as: use init: normal with it, or encoder: none")
+        if layers not in ("all", *_THIRDS) and not _RANGE.fullmatch(layers):
+            raise LabError(
+                f"layers is all, {', '.join(_THIRDS)}, or numbers from 1 such as 17-24 or 3; it was {layers!r}"
+            )
+        self.length, self.layers, self.mechanism, self.init = length, layers, mechanism, init
+        self.spread, self.encoder = spread, encoder
+
+    def prompted(self, template: Template) -> Template:
+        """With virtual tokens in front, where hidden states are replaced."""
+        return template.with_virtual(self.length) if self.mechanism == "hidden_states" else template
+
+    def prepare(self, template: Template, answer: "Answer", reader: Reader) -> None:
+        """Refuse virtual tokens that are not its own."""
+        own = 1 if self.mechanism == "hidden_states" else 0
+        if len(template.virtual) > own:
+            super().prepare(template, answer, reader)
+        self._reads_head = answer.needs_head
+        self._first = reader.first_virtual
+
+    def add(self, backbone: Backbone) -> None:
+        """Put the vectors in.
+
+        Raises:
+            LabError: the model has no such layers, or cannot be prompted in this way.
+        """
+        if not hasattr(self, "_first"):
+            raise LabError("DeepPrompt belongs to a template and an answer; it cannot be used here")
+        make = self._key_values if self.mechanism == "key_values" else self._hidden_states
+        make(backbone)
+
+    def callbacks(self, backbone: Backbone) -> list[pl.Callback]:
+        """How far the vectors move."""
+        return [PromptWatch(_prompt(backbone))]
+
+    def facts(self, backbone: Backbone) -> dict[str, Any]:
+        """How far the vectors moved."""
+        prompt = _prompt(backbone)
+        return {
+            "prompt": {
+                "vectors": len(prompt.start_PE),
+                "numbers": prompt.start_PE.numel(),
+                "moved": round(prompt.moved(), 4),
+            }
+        }
+
+    # ---------------------------------------------------------------- two mechanisms
+
+    def _key_values(self, backbone: Backbone) -> None:
+        stacks = backbone.stacks() if self._reads_head else backbone.stacks()[:1]
+        words = self._words(backbone)
+        calls: list[Call] = []
+        chosen: list[int] = []
+        for own in attention_calls(backbone, lambda: backbone.slot_logits(words), stacks):
+            chosen += [len(calls) + i for i in self._chosen(len(own))]
+            calls += own
+        read = [part[0].transpose(0, 1).flatten(1) for i in chosen for part in (calls[i].key, calls[i].value)]
+        KeyValues(self._vectors(read, backbone), calls, chosen).attach(backbone)
+
+    def _hidden_states(self, backbone: Backbone) -> None:
+        words, body = self._words(backbone), backbone.stacks()[0]
+        calls = layer_calls(body, lambda: backbone.slot_logits(words))
+        chosen = self._chosen(len(calls))
+        virtual = VirtualTokens(embedded(backbone, words.input_ids[0, : self.length].tolist()), self._first)
+        virtual.requires_grad_(0 not in chosen)  # the first layer would not read them
+        virtual.attach(backbone)
+        vectors = self._vectors([calls[i][1][0] for i in chosen], backbone)
+        HiddenStates(vectors, virtual, [layer for layer, _ in calls], chosen).attach(backbone)
+
+    def _vectors(self, read: Sequence[Tensor], backbone: Backbone) -> Folded:
+        """[P, E]: the vectors of all layers after one another, from what layers make of words [T, ...]."""
+        words_PE = torch.cat([part_TE[: self.length] for part_TE in read], 1).float()
+        start_PE = words_PE.clone() if self.init == "words" else torch.randn_like(words_PE) * self.spread
+        inputs_PD = torch.randn(self.length, backbone.reader.hidden_size, device=start_PE.device)
+        return Folded(start_PE, encoder(self.encoder, inputs_PD, start_PE.shape[1], WIDTH))
+
+    def _words(self, backbone: Backbone) -> Encoded:
+        """A text of words that are drawn; a decoder reads one word fewer than its encoder, which tells cross-attention apart."""
+        words = torch.tensor(frequent_words(backbone.reader))
+        ids = words[torch.randint(len(words), (1, self.length + 1))].to(backbone.model.device)
+        none = torch.zeros(1, dtype=torch.long, device=ids.device)
+        is_pair = backbone.reader.kind == "seq2seq"
+        return Encoded(
+            ids,
+            torch.ones_like(ids),
+            none.view(1, 1, 1),
+            none,
+            none,
+            decoder_input_ids=ids[:, :-1] if is_pair else None,
+        )
+
+    def _chosen(self, number: int) -> list[int]:
+        """Which of a stack's layers have prompts, counted from 0."""
+        if self.layers == "all":
+            return list(range(number))
+        if self.layers in _THIRDS:
+            third = _THIRDS.index(self.layers)
+            return list(range(round(number * third / 3), round(number * (third + 1) / 3)))
+        first, _, last = self.layers.partition("-")
+        found = range(int(first), int(last or first) + 1)
+        if not found or found[0] < 1 or found[-1] > number:
+            raise LabError(f"layers {self.layers} do not exist: the backbone has layers 1 to {number}")
+        return [i - 1 for i in found]
+
+
+def _prompt(backbone: Backbone) -> KeyValues | HiddenStates:
+    found = backbone.deep_prompt
+    assert isinstance(found, KeyValues | HiddenStates)
+    return found

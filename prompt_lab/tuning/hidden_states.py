@@ -1,0 +1,108 @@
+"""Trained hidden states in the place of virtual tokens, put in before every layer: deep prompts for any architecture."""
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from prompt_lab.backbones.backbone import Backbone
+from prompt_lab.errors import LabError
+from prompt_lab.folding import Folded
+from prompt_lab.tuning.virtual import VirtualTokens
+
+
+class HiddenStates(nn.Module):
+    """Replaces what layers read at the virtual tokens of a text (VPT-deep: Jia et al. 2022, equations 4 and 5).
+
+    Args:
+        vectors: [P, N * D], the hidden states of N layers after one another.
+        virtual: the virtual tokens, which say where they stand.
+        layers: the layers, each once for each of its calls in a pass.
+        chosen: which of them have prompts.
+    """
+
+    start_PE: Tensor
+
+    def __init__(
+        self, vectors: Folded, virtual: VirtualTokens, layers: Sequence[nn.Module], chosen: Sequence[int]
+    ) -> None:
+        super().__init__()
+        self.vectors = vectors
+        self.register_buffer("start_PE", vectors().detach().clone(), persistent=False)
+        self._places = [virtual]  # in a list, or it would be a part of this module
+        self._number = len(chosen)
+        self._now: Sequence[Tensor] = ()
+        self._called: dict[int, int] = {}
+        number = {i: n for n, i in enumerate(chosen)}
+        for module in dict.fromkeys(layers):
+            turns = [number.get(i) for i, layer in enumerate(layers) if layer is module]
+            module.register_forward_pre_hook(_Replace(self, turns), with_kwargs=True)
+
+    def attach(self, backbone: Backbone) -> None:
+        """Begin anew with every pass of what reads the text."""
+        backbone.deep_prompt = self
+        backbone.stacks()[0].register_forward_pre_hook(self._begin)
+
+    def replaced(self, layer: nn.Module, turns: Sequence[int | None], hidden_BTD: Tensor) -> Tensor:
+        """Hidden states with those of this layer's prompt at the virtual tokens."""
+        turn = self._called.get(id(layer), 0)
+        self._called[id(layer)] = turn + 1
+        n = turns[turn % len(turns)]
+        if n is None:
+            return hidden_BTD
+        which_BT = self._places[0].places()
+        vectors_PD = self._now[n].to(hidden_BTD.dtype)
+        return torch.where((which_BT >= 0)[..., None], vectors_PD[which_BT.clamp_min(0)], hidden_BTD)
+
+    def moved(self) -> float:
+        """How far the vectors are from where they began, as a share of how long they were."""
+        with torch.no_grad():
+            return float((self.vectors() - self.start_PE).norm() / self.start_PE.norm().clamp_min(1e-12))
+
+    def __getstate__(self) -> dict[str, Any]:
+        """A copy has nothing of a pass that is under way."""
+        return {**self.__dict__, "_now": (), "_called": {}}
+
+    def _begin(self, *_: Any) -> None:
+        self._called.clear()
+        self._now = self.vectors().chunk(self._number, dim=1)
+
+
+class _Replace:
+    """The hook of a layer."""
+
+    def __init__(self, prompt: HiddenStates, turns: Sequence[int | None]) -> None:
+        self._prompt, self._turns = prompt, turns
+
+    def __call__(self, layer: nn.Module, args: tuple[Any, ...], given: dict[str, Any]) -> tuple[Any, Any]:
+        if args:
+            return (self._prompt.replaced(layer, self._turns, args[0]), *args[1:]), given
+        return args, {**given, "hidden_states": self._prompt.replaced(layer, self._turns, given["hidden_states"])}
+
+
+def layer_calls(body: nn.Module, run: Callable[[], Any]) -> list[tuple[nn.Module, Tensor]]:
+    """The layers of a body in the order of their calls while ``run`` runs, each with what it reads, [1, T, D].
+
+    The layers are those of the body's largest list of modules.
+
+    Raises:
+        LabError: it has no such list.
+    """
+    lists = [m for m in body.modules() if isinstance(m, nn.ModuleList) and len(m)]
+    if not lists:
+        raise LabError(f"{type(body).__name__} has no list of layers whose hidden states could be replaced")
+    largest = max(lists, key=lambda m: sum(p.numel() for p in m.parameters()))
+    called: list[tuple[nn.Module, Tensor]] = []
+
+    def note(layer: nn.Module, args: tuple[Any, ...], given: dict[str, Any]) -> None:
+        called.append((layer, args[0] if args else given["hidden_states"]))
+
+    hooks = [m.register_forward_pre_hook(note, with_kwargs=True) for m in largest]
+    try:
+        with torch.no_grad():
+            run()
+    finally:
+        for hook in hooks:
+            hook.remove()
+    return called
