@@ -5,6 +5,7 @@ import hashlib
 from collections.abc import Sequence
 from dataclasses import replace
 from functools import cached_property, partial
+from itertools import islice
 from typing import Any
 
 import lightning.pytorch as pl
@@ -17,6 +18,7 @@ from prompt_lab.data.passes import Passes, Rows, ShuffledBatches
 from prompt_lab.data.reading import read
 from prompt_lab.data.sampling import Draw, K, ValidationSize, draw, fingerprint, shuffled
 from prompt_lab.errors import LabError
+from prompt_lab.pretraining.texts import Texts
 from prompt_lab.tasks import Task, load_task
 from prompt_lab.tasks.files import Files
 
@@ -67,6 +69,7 @@ class FewShotData(pl.LightningDataModule):
         self._task_name = task
         self._draw: Draw | None = None
         self._told = {"unlabeled_texts": 0, "demonstrations": 0}
+        self._elsewhere: dict[str, int] = {}
         self._shown: tuple[Example, ...] | None = None
         self._pool: tuple[Example, ...] | None = None
         self.beside: tuple[Example, ...] = ()
@@ -104,6 +107,19 @@ class FewShotData(pl.LightningDataModule):
         self._told["unlabeled_texts"] = max(self._told["unlabeled_texts"], len(pool))
         return pool
 
+    def documents(self, texts: Texts, at_most: int) -> tuple[str, ...]:
+        """Plain texts from elsewhere, the first of their source, counted in the information budget; none is a text of the test."""
+        test = {"\n".join(e.fields.values()) for e in self._test}
+        found = tuple(islice((t for t in texts.documents() if t not in test), at_most))
+        self._told["unlabeled_texts"] = max(self._told["unlabeled_texts"], len(found))
+        return found
+
+    def elsewhere(self, task: str) -> Draw:
+        """K training and validation examples of another task, drawn by the same seed; the former count as external labels."""
+        drawn = FewShotData(task, self.k, self.seed).drawn
+        self._elsewhere[task] = len(drawn.train)
+        return drawn
+
     def demonstrations(self) -> tuple[Example, ...]:
         """Labelled examples that may be shown in the input: those that were drawn to train on, counted in the information budget."""
         shown = self.drawn.train if self._shown is None else self._shown
@@ -114,14 +130,16 @@ class FewShotData(pl.LightningDataModule):
         self,
         train: Sequence[Example],
         *,
+        validation: Sequence[Example] | None = None,
         order: int = 0,
         pool: Sequence[Example] | None = None,
         beside: Sequence[Example] = (),
     ) -> "FewShotData":
-        """The same data with other training examples; validation and test stay as they are.
+        """The same data with other training examples; the test stays as it is.
 
         Args:
             train: examples with labels, or with soft ones.
+            validation: examples to validate on; those of this data by default.
             order: 0 for the order of this data's seed, other numbers for other orders.
             pool: its unlabelled texts; those of this data by default.
             beside: texts without labels, as many of which go into every batch as it has training examples.
@@ -130,7 +148,8 @@ class FewShotData(pl.LightningDataModule):
         twin.trainer = None
         twin.order_seed = mixed(self.order_seed, order) % 2**32 if order else self.order_seed
         twin._shown = self.drawn.train if self._shown is None else self._shown
-        twin._draw = replace(self.drawn, train=tuple(train))
+        held = self.drawn.validation if validation is None else validation
+        twin._draw = replace(self.drawn, train=tuple(train), validation=tuple(held))
         twin._pool = self._pool if pool is None else tuple(pool)
         twin.beside = tuple(beside)
         return twin
@@ -165,7 +184,7 @@ class FewShotData(pl.LightningDataModule):
         return {
             "labels_train": len(self.drawn.train),
             "labels_validation": 0,
-            "external_labels": 0,
+            "external_labels": sum(self._elsewhere.values()),
             **self._told,
         }
 

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal, NamedTuple, Self
 
 import lightning.pytorch as pl
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn import functional as F
 from torchmetrics.classification import MulticlassAccuracy
 
@@ -129,6 +129,11 @@ class Paradigm(Learner):
         return Encoder(self.template, self.answer.plan, self.reader, data.max_length)
 
     @property
+    def answers(self) -> nn.Module:
+        """All that is read out."""
+        return self.answer
+
+    @property
     def shown_template(self) -> str:
         """The pattern, or the patterns, for the record."""
         return str(self.template)
@@ -200,7 +205,7 @@ class Paradigm(Learner):
 
     def configure_optimizers(self) -> Any:
         """The tuning's optimizer over its own and the answer's groups, each with its own learning rate."""
-        groups = self.tuning.groups(self.backbone) + self.tuning.groups(self.answer, self.answer.learning_rate)
+        groups = self.tuning.groups(self.backbone) + self.tuning.groups(self.answers, self.answer.learning_rate)
         return optimizing.configured(
             groups, self.trainer, self.schedule, self.warmup, self.tuning.optimizer, fused=not self.is_scaled
         )

@@ -36,8 +36,8 @@ class DeepPrompt(Tuning):
 
     Args:
         length: P.
-        layers: ``all``, ``first_third``, ``middle_third`` or ``last_third`` of them, or numbers from 1 such as ``17-24`` or ``3`` (of an
-            encoder and a decoder, of each).
+        layers: ``all``, ``first_third``, ``middle_third`` or ``last_third`` of them, or numbers from 1 such as ``17-24``; of an
+            encoder and a decoder, of each.
         mechanism: ``key_values`` puts trained keys and values in front of each layer's own (both papers); it needs a model that
             computes attention through transformers' interface. ``hidden_states`` puts P virtual tokens in front of the text (behind
             [CLS], where there is one) and replaces what each layer reads there, in any model; the text is then P positions longer.
