@@ -6,13 +6,14 @@ from pathlib import Path
 from typing import Any
 
 from prompt_lab.errors import LabError
-from prompt_lab.reporting import against_k, picture, table
+from prompt_lab.reporting import against_k, against_setting, picture, table
 from prompt_lab.reporting.comparable import Record
 from prompt_lab.reporting.files import atomic
 from prompt_lab.reporting.rows import Row, rows
 
 MARKDOWN, CSV, PICTURE = "comparison.md", "comparison.csv", "comparison.png"
 AGAINST_K = "score_against_k.png"
+AGAINST_SETTING = "score_against_setting.png"
 Failure = Mapping[str, Any]
 """A cell that failed, as its ``failed.json`` holds it: paradigm, task, backbone, k, split_seed, error."""
 
@@ -46,7 +47,8 @@ class Report:
 def write(records: Iterable[Record], folder: Path, failures: Iterable[Failure] = ()) -> Report:
     """Write the report into a folder, each file whole or not at all. Without a finished run there is no picture.
 
-    Where a task and backbone have runs at two or more K, a second picture shows the score against K.
+    Where a task and backbone have runs at two or more K, a second picture shows the score against K; where runs are called
+    ``paradigm.setting=value``, a third one shows the score against the setting.
 
     Raises:
         LabError: there is nothing to report, the records cannot be compared, or the folder cannot be written to.
@@ -62,6 +64,9 @@ def write(records: Iterable[Record], folder: Path, failures: Iterable[Failure] =
     if against_k.panels(made):
         against_k.curves(made, folder / AGAINST_K)
         drawn[AGAINST_K] = "score against K"
+    if against_setting.panels(made):
+        against_setting.curves(made, folder / AGAINST_SETTING)
+        drawn[AGAINST_SETTING] = "score against a setting"
     _write(folder / CSV, table.csv(made))
     _write(folder / MARKDOWN, _markdown(made, failures, drawn))
     return Report(made, failures, [folder / name for name in (MARKDOWN, CSV, *drawn)])
