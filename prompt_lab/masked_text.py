@@ -13,7 +13,7 @@ from prompt_lab.masking import NO_UNIT, RATE, Hiding, choose
 
 
 class MaskedText:
-    """Asks for tokens of a text in its pattern: 15 % of them, chosen and hidden as in BERT, never special tokens or the answer's mask.
+    """Asks for 15 % of the tokens of a text in its pattern, chosen and hidden as in BERT: never special or virtual ones, or the mask.
 
     Args:
         reader: of a masked backbone.
@@ -29,12 +29,13 @@ class MaskedText:
             )
         self._hiding = Hiding(reader)
         self._special = torch.tensor(reader.tokenizer.all_special_ids)
+        self._end = reader.first_virtual
 
     def loss(self, backbone: Backbone, batch: Encoded) -> Tensor:
         """Mean cross-entropy of the hidden tokens; which these are follows from torch's random numbers."""
         first = batch.rows(0, 1)  # further rows hold the same text
         ids_BT = first.input_ids.cpu()
-        ordinary_BT = first.attention_mask.cpu().bool() & ~torch.isin(ids_BT, self._special)
+        ordinary_BT = first.attention_mask.cpu().bool() & ~torch.isin(ids_BT, self._special) & (ids_BT < self._end)
         units_BT = torch.where(ordinary_BT, torch.arange(ids_BT.shape[1]), NO_UNIT)
         generator = torch.Generator().manual_seed(int(torch.randint(2**62, ())))
         chosen_BT = choose(units_BT, torch.zeros_like(ordinary_BT), RATE, generator)
