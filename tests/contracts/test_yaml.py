@@ -16,7 +16,7 @@ from prompt_lab.testing.subject import TOY
 EXPERIMENTS = Path(__file__).parents[2] / "experiments"
 PARADIGMS = sorted((EXPERIMENTS / "paradigms").rglob("*.yaml"))
 PRETRAINING = sorted((EXPERIMENTS / "pretraining").rglob("*.yaml"))
-SUITES = sorted((EXPERIMENTS / "suites").rglob("*.yaml"))
+SUITES = sorted([*(EXPERIMENTS / "suites").rglob("*.yaml"), *(EXPERIMENTS / "sweeps").rglob("*.yaml")])
 FAST = {
     "backbone": "tiny-masked",
     "wandb": "disabled",
