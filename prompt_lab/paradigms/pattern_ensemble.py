@@ -17,7 +17,6 @@ from prompt_lab.data.views import Views
 from prompt_lab.ensembling import Combine, Weighting
 from prompt_lab.errors import LabError
 from prompt_lab.paradigms.base import Paradigm, Stage, Stages
-from prompt_lab.paradigms.zero_shot import ZeroShot
 from prompt_lab.tasks import Task
 from prompt_lab.templates import Template, resolve
 from prompt_lab.templates.choice import chosen
@@ -101,8 +100,9 @@ class PatternEnsemble(Paradigm):
         train = data.drawn.train
         ensembling.refuse_accuracy_without_labels(self.weighting, len(train))
         if self.weighting == "accuracy":
-            for number, (template, answer) in enumerate(self.members.settings):
-                alone = ZeroShot(str(template), deepcopy(answer)).prepare(self.task, self.reader)
+            patterns = self.shown if self.pairs == "matched" else [p for p in self.shown for _ in self.members.given]
+            for number, (pattern, (_, answer)) in enumerate(zip(patterns, self.members.settings, strict=True)):
+                alone = Paradigm(pattern, deepcopy(answer), deepcopy(self.tuning)).prepare(self.task, self.reader)
                 stage = Stage(alone.build(self.backbone.original()), None, f"member {number} untrained", score=train)
                 logp_NC = yield stage
                 self.members.weight_M[number] = ensembling.accuracy(logp_NC, [e.label for e in train])

@@ -20,7 +20,7 @@ class Virtual(NamedTuple):
     Attributes:
         length: how many, where they begin as no words.
         words: what they begin as; they are then as many as these have tokens.
-        before: the character in front of them, as ``Template.before_mask`` gives it.
+        before: the character in front of words, as ``Template.before_mask`` gives it.
     """
 
     length: int
@@ -109,7 +109,10 @@ class Template:
             start = node.text.index(words)
             return f"{node.text[:start]}{{soft:{words}}}{node.text[start + len(words) :]}"
 
-        made = self._of([softened(n) for n in self._nodes])
+        try:
+            made = self._of([softened(n) for n in self._nodes])
+        except LabError:
+            made = self
         wanted = [n.text.strip() for n in self._nodes if isinstance(n, Literal) and _says_something(n)]
         if sorted(v.words for v in made.virtual) != sorted([*wanted, *(v.words for v in self.virtual)]):
             raise LabError(
@@ -121,17 +124,17 @@ class Template:
         return Template("".join(map(str, parts)), self._fields)
 
     def _before(self, node: SlotNode) -> str | None:
-        """The character in front of a slot: "" at the start of the text or a segment, None after another slot."""
+        """The character in front of a slot: "" at the start of the text or a segment or behind the mask, None after another slot."""
         at = self._nodes.index(node)
         before = self._nodes[at - 1] if at else None
         if isinstance(before, Literal):
             return before.text[-1]
-        return "" if before is None or before.name == "sep" else None
+        return "" if before is None or before.name in ("sep", "mask") else None
 
     def _virtual(self, node: SlotNode) -> Virtual:
         slot = self._slots[node]
         assert isinstance(slot, Soft)
-        return Virtual(slot.length, slot.words, self._before(node))
+        return Virtual(slot.length, slot.words, self._before(node) if slot.words else None)
 
     def _slot(self, node: SlotNode) -> Slot | None:
         """The mechanism that a slot names; None for a field of the task."""

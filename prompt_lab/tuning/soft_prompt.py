@@ -94,7 +94,8 @@ class SoftPrompt(Tuning):
             if not self._said:
                 raise LabError(f"init: label_words needs label words, and the answer {type(answer).__name__} has none")
         elif self.init == "unused":
-            self._said = [(i,) for token, i in reader.tokenizer.get_vocab().items() if token.startswith("[unused")]
+            ordered = sorted((i, token) for token, i in reader.tokenizer.get_vocab().items())
+            self._said = [(i,) for i, token in ordered if token.startswith("[unused")]
             if not self._said:
                 raise LabError(
                     f"init: unused needs the [unused] tokens of a BERT vocabulary, and {reader.name!r} has none"

@@ -45,5 +45,5 @@ class PromptWatch(pl.Callback):
             warnings.warn(
                 f"the prompt has hardly moved: by {100 * moved:.2g} % of its length in {trainer.global_step} steps. "
                 "Raise the tuning's learning_rate, or train longer",
-                stacklevel=2,
+                stacklevel=1,
             )

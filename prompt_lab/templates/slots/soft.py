@@ -16,7 +16,7 @@ class Soft(Slot):
 
     def __init__(self, argument: str | None = None) -> None:
         super().__init__(argument)
-        digits = argument is not None and argument.strip().isdigit()
+        digits = argument is not None and argument.strip().isdecimal()
         self.length = 1 if argument is None else int(argument) if digits else 0
         self.words = "" if argument is None or digits else argument.strip()
         if not self.length and not self.words:
