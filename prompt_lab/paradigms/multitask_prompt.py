@@ -63,20 +63,21 @@ class MultitaskPrompt(Paradigm):
         Raises:
             LabError: a task does not exist, or does not fit.
         """
-        others = [load_task(name) for name in self.tasks if load_task(name).name != task.name]
-        self.others = tuple(
-            PTuningV2(self.template_setting, deepcopy(self.answer), self.tuning).prepare(other, reader)
-            for other in others
-        )  # a tuple: no parts of this module
+        self.others = {
+            name: PTuningV2(self.template_setting, deepcopy(self.answer), self.tuning).prepare(load_task(name), reader)
+            for name in self.tasks
+            if load_task(name).name != task.name
+        }  # a plain dict: no parts of this module
         return super().prepare(task, reader)
 
     def stages(self, data: "FewShotData") -> Stages:
         """Train the prompt on all tasks, then on this one."""
         if self.others:
-            parts = {self.task.name: self, **{one.task.name: one for one in self.others}}
-            draws = {self.task.name: data.drawn, **{name: data.elsewhere(name) for name in self.tasks if name in parts}}
-            for one in self.others:
-                one.backbone = self.backbone
+            parts: dict[str, Paradigm] = {self.task.name: self}
+            draws = {self.task.name: data.drawn}
+            for source, one in self.others.items():
+                one.backbone, name = self.backbone, one.task.name
+                parts[name], draws[name] = one, data.elsewhere(source)
             train, held = (
                 [e for name, drawn in draws.items() for e in marked(getattr(drawn, split), name)]
                 for split in ("train", "validation")
@@ -87,7 +88,7 @@ class MultitaskPrompt(Paradigm):
 
     def facts(self) -> dict[str, Any]:
         """Also the other tasks."""
-        return {**super().facts(), "tasks": [one.task.name for one in self.others]}
+        return {**super().facts(), "tasks": [one.task.name for one in self.others.values()]}
 
 
 class Together(Paradigm):

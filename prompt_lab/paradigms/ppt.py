@@ -83,6 +83,10 @@ class Ppt(Paradigm):
         """
         if self.format == "auto":
             self.format = "single" if len(task.fields) == 1 else "pair"
+        if self.format == "single" and len(task.fields) != 1:
+            raise LabError(
+                f"format: single is for tasks of one text; task {task.name!r} has {len(task.fields)}. Use pair or choice."
+            )
         if self.format == "pair" and len(task.fields) != 2:
             raise LabError(
                 f"format: pair is for tasks of two texts; task {task.name!r} has {len(task.fields)}. Use single or choice."
@@ -91,7 +95,9 @@ class Ppt(Paradigm):
         if self.texts is not None:
             self.texts.check()
         if not has_template and self.format == "pair":
-            self.template_setting = _first_readable(pretext.PAIR, task, reader)
+            one, other = task.fields
+            own_fields = (p.replace("text_a", one).replace("text_b", other) for p in pretext.PAIR)
+            self.template_setting = _first_readable(tuple(own_fields), task, reader)
         if not has_template and self.format == "choice":
             own = pretext.options(task.labels).replace("{", "{{").replace("}", "}}")
             fields = " ".join(f"{{{name}}}" for name in task.fields)

@@ -133,8 +133,10 @@ class DeepPrompt(Tuning):
         words, body = self._words(backbone), backbone.stacks()[0]
         calls = layer_calls(body, lambda: backbone.slot_logits(words))
         chosen = self._chosen(len(calls))
-        virtual = VirtualTokens(embedded(backbone, words.input_ids[0, : self.length].tolist()), self._first)
-        virtual.requires_grad_(0 not in chosen)  # the first layer would not read them
+        first_PD = embedded(backbone, words.input_ids[0, : self.length].tolist())
+        is_read = 0 not in chosen  # else the first layer would not read them, and nothing would train them
+        virtual = VirtualTokens(first_PD if is_read else torch.zeros_like(first_PD), self._first)
+        virtual.requires_grad_(is_read)
         virtual.attach(backbone)
         vectors = self._vectors([calls[i][1][0] for i in chosen], backbone)
         HiddenStates(vectors, virtual, [layer for layer, _ in calls], chosen).attach(backbone)
@@ -167,9 +169,10 @@ class DeepPrompt(Tuning):
             return list(range(number))
         if self.layers in _THIRDS:
             third = _THIRDS.index(self.layers)
-            return list(range(round(number * third / 3), round(number * (third + 1) / 3)))
-        first, _, last = self.layers.partition("-")
-        found = range(int(first), int(last or first) + 1)
+            found = range(round(number * third / 3) + 1, round(number * (third + 1) / 3) + 1)
+        else:
+            first, _, last = self.layers.partition("-")
+            found = range(int(first), int(last or first) + 1)
         if not found or found[0] < 1 or found[-1] > number:
             raise LabError(f"layers {self.layers} do not exist: the backbone has layers 1 to {number}")
         return [i - 1 for i in found]

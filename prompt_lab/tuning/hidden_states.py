@@ -42,7 +42,8 @@ class HiddenStates(nn.Module):
     def attach(self, backbone: Backbone) -> None:
         """Begin anew with every pass of what reads the text."""
         backbone.deep_prompt = self
-        backbone.stacks()[0].register_forward_pre_hook(self._begin)
+        for body in backbone.bodies():
+            body.register_forward_pre_hook(self._begin)
 
     def replaced(self, layer: nn.Module, turns: Sequence[int | None], hidden_BTD: Tensor) -> Tensor:
         """Hidden states with those of this layer's prompt at the virtual tokens."""

@@ -60,7 +60,7 @@ class KeyValues(nn.Module):
     def attach(self, backbone: Backbone) -> None:
         """Let the backbone's layers attend to them."""
         backbone.deep_prompt = self
-        for body in backbone.stacks():
+        for body in backbone.bodies():  # a language model may call its decoder past its body
             body.register_forward_pre_hook(self._begin)
 
     def of(self, module: nn.Module, turns: Sequence[int | None]) -> tuple[Tensor, Tensor] | None:
