@@ -44,7 +44,7 @@ class ByTask:
             own = [i for i, e in enumerate(examples) if e.fields[TASK] == name]
             for place, one in zip(own, encoder.encode([examples[i] for i in own], labels=labels), strict=True):
                 found[place] = replace(one, index=place, view=view)
-        width = max(len(one.rows) for one in found.values())
+        width = max((len(one.rows) for one in found.values()), default=0)
         return [
             replace(one, rows=[one.rows[min(g, len(one.rows) - 1)] for g in range(width)])
             for one in (found[i] for i in range(len(examples)))

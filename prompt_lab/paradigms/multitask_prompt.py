@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Mapping
 from copy import deepcopy
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Self
 
 import torch
@@ -136,4 +137,6 @@ class Together(Paradigm):
             here = (batch.view == number).nonzero()[:, 0]
             if len(here):
                 own = batch.take(here).rows(0, len(part.answer.plan.rows) if part.answer.plan else 1)
+                if part.task.bounds is None:
+                    own = replace(own, soft=None)  # a batch has room for soft labels if any of its tasks has them
                 yield part, part(own), own

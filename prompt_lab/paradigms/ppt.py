@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any, Literal, Self
 from prompt_lab import pretext
 from prompt_lab.answers import Answer
 from prompt_lab.answers.words import Words
+from prompt_lab.backbones.backbone import Backbone
 from prompt_lab.backbones.reader import Reader
 from prompt_lab.batch import Example
 from prompt_lab.data.batching import refuse_below_one
@@ -106,8 +107,17 @@ class Ppt(Paradigm):
             self.answer = Words({label: [letter] for label, letter in zip(task.labels, ascii_uppercase, strict=False)})
         return super().prepare(task, reader)
 
+    def build(self, backbone: Backbone) -> Self:
+        """As every paradigm does; pretraining reads words, so the backbone needs its language-model head."""
+        backbone.require_head()
+        return super().build(backbone)
+
     def stages(self, data: "FewShotData") -> Stages:
         """Pretrain the prompt on plain texts, then tune it on the labelled examples."""
+        if not data.drawn.train:
+            raise LabError(
+                "Ppt tunes its prompt on labelled examples, and k=0 gives none. Use --data.k 1 or more, or zero_shot."
+            )
         documents = self._documents(data)
         if self.format == "single":
             texts = [Example({self.task.fields[0]: d}) for d in documents]
@@ -125,7 +135,8 @@ class Ppt(Paradigm):
                 _first_readable(own.task.templates, own.task, self.reader), Words(), self.tuning, self.warmup
             )
         learner.prepare(own.task, self.reader)
-        if [v.length for v in learner.template.virtual] != [v.length for v in self.template.virtual]:
+        counts = [sum(map(len, self.reader.virtual_ids(t))) for t in (learner.template, self.template)]
+        if counts[0] != counts[1]:
             raise LabError(
                 f"Ppt pretrains virtual tokens that do not belong to a pattern: set the tuning's length, and leave {{soft}} out of "
                 f"{str(self.template)!r}"
