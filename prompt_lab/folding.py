@@ -15,6 +15,8 @@ class Folded(nn.Module):
         encoder: a module without inputs that gives a tensor of this shape.
     """
 
+    start: Tensor
+
     def __init__(self, weight: Tensor, encoder: nn.Module | None = None) -> None:
         super().__init__()
         self.weight = nn.Parameter(weight, requires_grad=encoder is None)
@@ -22,6 +24,7 @@ class Folded(nn.Module):
         if encoder is not None:
             with torch.no_grad():
                 self.weight.copy_(self())
+        self.register_buffer("start", self.weight.detach().clone(), persistent=False)
 
     def forward(self) -> Tensor:
         """The tensor. An encoder computes it in full precision, so that folding changes nothing."""
@@ -29,6 +32,11 @@ class Folded(nn.Module):
             return self.weight
         with torch.autocast(self.weight.device.type, enabled=False):
             return self.encoder()
+
+    def moved(self) -> float:
+        """How far it is from where it began, as a share of how long it was."""
+        with torch.no_grad():
+            return float((self() - self.start).norm() / self.start.norm().clamp_min(1e-12))
 
     def fold(self) -> None:
         """Keep what the encoder says, and forget it."""

@@ -103,16 +103,16 @@ class DeepPrompt(Tuning):
 
     def callbacks(self, backbone: Backbone) -> list[pl.Callback]:
         """How far the vectors move."""
-        return [PromptWatch(_prompt(backbone))]
+        return [PromptWatch(_vectors(backbone))]
 
     def facts(self, backbone: Backbone) -> dict[str, Any]:
         """How far the vectors moved."""
-        prompt = _prompt(backbone)
+        vectors = _vectors(backbone)
         return {
             "prompt": {
-                "vectors": len(prompt.start_PE),
-                "numbers": prompt.start_PE.numel(),
-                "moved": round(prompt.moved(), 4),
+                "vectors": len(vectors.weight),
+                "numbers": vectors.weight.numel(),
+                "moved": round(vectors.moved(), 4),
             }
         }
 
@@ -178,7 +178,7 @@ class DeepPrompt(Tuning):
         return [i - 1 for i in found]
 
 
-def _prompt(backbone: Backbone) -> KeyValues | HiddenStates:
+def _vectors(backbone: Backbone) -> Folded:
     found = backbone.deep_prompt
     assert isinstance(found, KeyValues | HiddenStates)
-    return found
+    return found.vectors

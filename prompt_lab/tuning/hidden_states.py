@@ -22,14 +22,11 @@ class HiddenStates(nn.Module):
         chosen: which of them have prompts.
     """
 
-    start_PE: Tensor
-
     def __init__(
         self, vectors: Folded, virtual: VirtualTokens, layers: Sequence[nn.Module], chosen: Sequence[int]
     ) -> None:
         super().__init__()
         self.vectors = vectors
-        self.register_buffer("start_PE", vectors().detach().clone(), persistent=False)
         self._places = [virtual]  # in a list, or it would be a part of this module
         self._number = len(chosen)
         self._now: Sequence[Tensor] = ()
@@ -55,11 +52,6 @@ class HiddenStates(nn.Module):
         which_BT = self._places[0].places()
         vectors_PD = self._now[n].to(hidden_BTD.dtype)
         return torch.where((which_BT >= 0)[..., None], vectors_PD[which_BT.clamp_min(0)], hidden_BTD)
-
-    def moved(self) -> float:
-        """How far the vectors are from where they began, as a share of how long they were."""
-        with torch.no_grad():
-            return float((self.vectors() - self.start_PE).norm() / self.start_PE.norm().clamp_min(1e-12))
 
     def __getstate__(self) -> dict[str, Any]:
         """A copy has nothing of a pass that is under way."""

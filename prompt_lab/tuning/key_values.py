@@ -41,12 +41,9 @@ class KeyValues(nn.Module):
         chosen: which of the calls have prompts.
     """
 
-    start_PE: Tensor
-
     def __init__(self, vectors: Folded, calls: Sequence[Call], chosen: Sequence[int]) -> None:
         super().__init__()
         self.vectors = vectors
-        self.register_buffer("start_PE", vectors().detach().clone(), persistent=False)
         parts = [part for i in chosen for part in (calls[i].key, calls[i].value)]
         self._heads = [part.shape[1] for part in parts]
         self._widths = [part.shape[1] * part.shape[3] for part in parts]
@@ -69,11 +66,6 @@ class KeyValues(nn.Module):
         self._called[id(module)] = turn + 1
         n = turns[turn % len(turns)]
         return None if n is None else (self._part(2 * n), self._part(2 * n + 1))
-
-    def moved(self) -> float:
-        """How far the vectors are from where they began, as a share of how long they were."""
-        with torch.no_grad():
-            return float((self.vectors() - self.start_PE).norm() / self.start_PE.norm().clamp_min(1e-12))
 
     def __getstate__(self) -> dict[str, Any]:
         """A copy has nothing of a pass that is under way."""

@@ -109,7 +109,7 @@ class SoftPrompt(Tuning):
 
     def callbacks(self, backbone: Backbone) -> list[pl.Callback]:
         """How far the vectors move."""
-        return [PromptWatch(virtual_tokens(backbone))]
+        return [PromptWatch(virtual_tokens(backbone).vectors)]
 
     def facts(self, backbone: Backbone) -> dict[str, Any]:
         """How far the vectors moved, and the words they are nearest to."""
@@ -117,7 +117,7 @@ class SoftPrompt(Tuning):
         nearest = virtual.nearest(backbone)
         lines = [f"soft {i}: " + ", ".join(f"{w} {c:.2f}" for w, c in row) for i, row in enumerate(nearest)]
         return {
-            "prompt": {"vectors": len(nearest), "moved": round(virtual.moved(), 4), "nearest": nearest},
+            "prompt": {"vectors": len(nearest), "moved": round(virtual.vectors.moved(), 4), "nearest": nearest},
             "shown": lines,
         }
 

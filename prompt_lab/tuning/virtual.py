@@ -27,13 +27,10 @@ class VirtualTokens(nn.Module):
         encoding: what they are trained through.
     """
 
-    start_PD: Tensor
-
     def __init__(self, start_PD: Tensor, first: int, encoding: Encoding = "none") -> None:
         super().__init__()
         self.first = first
         self.vectors = Folded(start_PD, encoder(encoding, start_PD, start_PD.shape[1]))
-        self.register_buffer("start_PD", self.vectors().detach().clone(), persistent=False)
 
     def attach(self, backbone: Backbone) -> None:
         """Let the backbone read them.
@@ -60,11 +57,6 @@ class VirtualTokens(nn.Module):
     def places(self) -> Tensor:
         """[B, T]: which virtual token stands where, in the pass that is under way; negative where a word does."""
         return self._ids - self.first
-
-    def moved(self) -> float:
-        """How far the vectors are from where they began, as a share of how long they were."""
-        with torch.no_grad():
-            return float((self.vectors() - self.start_PD).norm() / self.start_PD.norm().clamp_min(1e-12))
 
     def nearest(self, backbone: Backbone) -> list[list[tuple[str, float]]]:
         """The words whose embeddings point most nearly in the direction of each vector, with the cosine."""

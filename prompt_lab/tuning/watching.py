@@ -1,11 +1,13 @@
 """Watches a prompt while it is trained: does it get a gradient, and does it move?"""
 
 import warnings
-from typing import Any, Protocol
+from typing import Any
 
 import lightning.pytorch as pl
 import torch
 from torch import nn
+
+from prompt_lab.folding import Folded
 
 STILL = 1e-3
 """A prompt that moved by less than this share of its length has not learnt."""
@@ -13,22 +15,12 @@ ENOUGH = 10
 """Steps after which it should have moved."""
 
 
-class Prompt(Protocol):
-    """A trained prompt."""
-
-    def moved(self) -> float:
-        """How far it is from where it began, as a share of how long it was."""
-
-    def parameters(self) -> Any:
-        """What is trained."""
-
-
 class PromptWatch(pl.Callback):
     """Logs ``prompt/grad_norm``, the norm of the gradient that reaches a prompt, before clipping, and ``prompt/moved``, how far it is
     from where it began as a share of its length; warns if it ends where it began.
     """
 
-    def __init__(self, prompt: Prompt) -> None:
+    def __init__(self, prompt: Folded) -> None:
         self._prompt = prompt
 
     def on_before_optimizer_step(self, trainer: pl.Trainer, module: pl.LightningModule, optimizer: Any) -> None:
