@@ -115,7 +115,7 @@ class TestWhatIsWritten:
 
 
 class TestGoingOn:
-    STEPS = 240
+    STEPS = 480
     LONG = ("--checkpoint_every", "20", "--trainer.val_check_interval", "120")
 
     def stopped(self, folder: Path, how: int) -> int:
