@@ -6,7 +6,7 @@ from typing import Any
 
 from prompt_lab.backbones.reader import Reader
 from prompt_lab.batch import Example
-from prompt_lab.data.encoded import EncodedExample, Encodes
+from prompt_lab.data.encoded import EncodedExample, Encodes, encoded, filled
 
 TASK = "task"
 """The field that says to which task an example belongs."""
@@ -45,11 +45,8 @@ class ByTask:
             for place, one in zip(own, encoder.encode([examples[i] for i in own], labels=labels), strict=True):
                 found[place] = replace(one, index=place, view=view)
         width = max((len(one.rows) for one in found.values()), default=0)
-        return [
-            replace(one, rows=[one.rows[min(g, len(one.rows) - 1)] for g in range(width)])
-            for one in (found[i] for i in range(len(examples)))
-        ]
+        return [replace(found[i], rows=filled(found[i], width)) for i in range(len(examples))]
 
     def encode_pass(self, examples: Sequence[Example], number: int, seed: int) -> list[EncodedExample]:
-        """The same rows in every pass."""
-        return self.encode(examples)
+        """The same rows in every pass; kept."""
+        return encoded(self, examples)

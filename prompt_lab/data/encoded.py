@@ -65,6 +65,11 @@ def known(example: Example, index: int, *, labels: bool) -> tuple[int, int, tupl
     return label, index, example.soft if labels else None
 
 
+def filled(example: EncodedExample, width: int) -> list[Row]:
+    """The rows of an example, the last one repeated: a batch is a block, and what fills it up is not read."""
+    return [example.rows[min(g, len(example.rows) - 1)] for g in range(width)]
+
+
 _ENCODED: OrderedDict[Any, list[EncodedExample]] = OrderedDict()
 _KEPT = 8
 

@@ -6,7 +6,7 @@ from typing import Any
 
 from prompt_lab.backbones.reader import Reader
 from prompt_lab.batch import Example
-from prompt_lab.data.encoded import EncodedExample, encoded
+from prompt_lab.data.encoded import EncodedExample, encoded, filled
 from prompt_lab.data.encoding import Encoder
 
 
@@ -50,7 +50,5 @@ class Views:
         for place, example in enumerate(examples):
             view = (int(example.key[:8], 16) + number) % len(views)
             one = views[view][place]
-            # a batch is a block: what fills it up is not read
-            filled = [one.rows[min(g, len(one.rows) - 1)] for g in range(width)]
-            found.append(replace(one, rows=filled, view=view))
+            found.append(replace(one, rows=filled(one, width), view=view))
         return found

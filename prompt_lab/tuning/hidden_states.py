@@ -6,13 +6,13 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from prompt_lab.backbones.backbone import Backbone
 from prompt_lab.errors import LabError
 from prompt_lab.folding import Folded
+from prompt_lab.tuning.layered import Layered
 from prompt_lab.tuning.virtual import VirtualTokens
 
 
-class HiddenStates(nn.Module):
+class HiddenStates(Layered):
     """Replaces what layers read at the virtual tokens of a text (VPT-deep: Jia et al. 2022, equations 4 and 5).
 
     Args:
@@ -25,41 +25,21 @@ class HiddenStates(nn.Module):
     def __init__(
         self, vectors: Folded, virtual: VirtualTokens, layers: Sequence[nn.Module], chosen: Sequence[int]
     ) -> None:
-        super().__init__()
-        self.vectors = vectors
+        super().__init__(vectors, [vectors.weight.shape[1] // len(chosen)] * len(chosen))
         self._places = [virtual]  # in a list, or it would be a part of this module
-        self._number = len(chosen)
-        self._now: Sequence[Tensor] = ()
-        self._called: dict[int, int] = {}
         number = {i: n for n, i in enumerate(chosen)}
         for module in dict.fromkeys(layers):
             turns = [number.get(i) for i, layer in enumerate(layers) if layer is module]
             module.register_forward_pre_hook(_Replace(self, turns), with_kwargs=True)
 
-    def attach(self, backbone: Backbone) -> None:
-        """Begin anew with every pass of what reads the text."""
-        backbone.deep_prompt = self
-        for body in backbone.bodies():
-            body.register_forward_pre_hook(self._begin)
-
     def replaced(self, layer: nn.Module, turns: Sequence[int | None], hidden_BTD: Tensor) -> Tensor:
         """Hidden states with those of this layer's prompt at the virtual tokens."""
-        turn = self._called.get(id(layer), 0)
-        self._called[id(layer)] = turn + 1
-        n = turns[turn % len(turns)]
+        n = self.turn(layer, turns)
         if n is None:
             return hidden_BTD
         which_BT = self._places[0].places()
         vectors_PD = self._now[n].to(hidden_BTD.dtype)
         return torch.where((which_BT >= 0)[..., None], vectors_PD[which_BT.clamp_min(0)], hidden_BTD)
-
-    def __getstate__(self) -> dict[str, Any]:
-        """A copy has nothing of a pass that is under way."""
-        return {**self.__dict__, "_now": (), "_called": {}}
-
-    def _begin(self, *_: Any) -> None:
-        self._called.clear()
-        self._now = self.vectors().chunk(self._number, dim=1)
 
 
 class _Replace:

@@ -13,6 +13,7 @@ from torch.nn import functional as F
 from prompt_lab.backbones.backbone import Backbone
 from prompt_lab.errors import LabError
 from prompt_lab.folding import Folded
+from prompt_lab.tuning.layered import Layered
 
 PREFIX = "prompted_"
 """Our attention functions are called as the ones they wrap, with this in front."""
@@ -29,7 +30,7 @@ class Call(NamedTuple):
 _CALLS: ContextVar[list[Call] | None] = ContextVar("calls", default=None)
 
 
-class KeyValues(nn.Module):
+class KeyValues(Layered):
     """Keys and values of P prompt vectors in some layers (Li and Liang 2021, section 4.2; Liu et al. 2022, section 3.2).
 
     They are seen from every position. The text keeps the positions that it has without a prompt, so that nothing else changes; the
@@ -42,38 +43,18 @@ class KeyValues(nn.Module):
     """
 
     def __init__(self, vectors: Folded, calls: Sequence[Call], chosen: Sequence[int]) -> None:
-        super().__init__()
-        self.vectors = vectors
         parts = [part for i in chosen for part in (calls[i].key, calls[i].value)]
+        super().__init__(vectors, [part.shape[1] * part.shape[3] for part in parts])
         self._heads = [part.shape[1] for part in parts]
-        self._widths = [part.shape[1] * part.shape[3] for part in parts]
-        self._now: Sequence[Tensor] = ()
-        self._called: dict[int, int] = {}
         number = {i: n for n, i in enumerate(chosen)}
         for i, call in enumerate(calls):  # past nn.Module's own bookkeeping: a prompt is no part of a layer
             _, turns = call.module.__dict__.setdefault("deep_prompt", (self, []))
             turns.append(number.get(i))
 
-    def attach(self, backbone: Backbone) -> None:
-        """Let the backbone's layers attend to them."""
-        backbone.deep_prompt = self
-        for body in backbone.bodies():  # a language model may call its decoder past its body
-            body.register_forward_pre_hook(self._begin)
-
     def of(self, module: nn.Module, turns: Sequence[int | None]) -> tuple[Tensor, Tensor] | None:
         """Key and value [1, H, P, d] of a layer, which may be called several times in a pass (ALBERT); None where it has none."""
-        turn = self._called.get(id(module), 0)
-        self._called[id(module)] = turn + 1
-        n = turns[turn % len(turns)]
+        n = self.turn(module, turns)
         return None if n is None else (self._part(2 * n), self._part(2 * n + 1))
-
-    def __getstate__(self) -> dict[str, Any]:
-        """A copy has nothing of a pass that is under way."""
-        return {**self.__dict__, "_now": (), "_called": {}}
-
-    def _begin(self, *_: Any) -> None:
-        self._called.clear()
-        self._now = self.vectors().split(self._widths, dim=1)
 
     def _part(self, number: int) -> Tensor:
         part_PE = self._now[number]
