@@ -10,7 +10,7 @@ export OMP_WAIT_POLICY ?= PASSIVE
 export UV_FIND_LINKS ?= $(or $(PIP_FIND_LINKS),$(shell $(PYTHON) -m pip config get global.find-links 2>/dev/null))
 
 .DEFAULT_GOAL := help
-.PHONY: help setup compare report list fit pretrain test lint types format bench clean
+.PHONY: help setup compare report list fit predict pretrain test lint types format bench clean
 
 help:  ## list the targets
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## */  make \1\t/' | expand -t 18
@@ -35,6 +35,9 @@ list: $(STAMP)  ## print the paradigms, tasks and backbones there are
 
 fit: $(STAMP)  ## one run: make fit PARADIGM=pattern_tuning ARGS="--data.task bbc_news"
 	$(BIN)/prompt-lab fit --config experiments/base.yaml --config experiments/paradigms/$(or $(PARADIGM),pattern_tuning).yaml --out $(OUT) $(ARGS)
+
+predict: $(STAMP)  ## labels of a text by a finished run: make predict RUN=runs/… TEXT="…"
+	$(BIN)/prompt-lab predict --run "$(RUN)" --text "$(TEXT)" $(ARGS)
 
 pretrain: $(STAMP)  ## make an encoder promptable: make pretrain CONFIG=experiments/pretraining/minilm_mlm.yaml
 	$(BIN)/prompt-lab pretrain --config $(or $(CONFIG),experiments/pretraining/minilm_mlm.yaml) --out $(OUT) $(ARGS)

@@ -16,14 +16,20 @@ from prompt_lab.experiment import Experiment
 from prompt_lab.paradigms import Paradigm
 from prompt_lab.progress import Bars
 from prompt_lab.reporting.cost import Meter
+from prompt_lab.reporting.parameter_tree import tree
 from prompt_lab.reporting.results import Results
 from prompt_lab.reporting.tracking import Prefixed, Tracker, loggers
 from prompt_lab.staging import Staging
 from prompt_lab.trainer import make_trainer, quiet
 
 
-def execute(experiment: Experiment, bars: Bars) -> dict[str, Any]:
+def execute(experiment: Experiment, bars: Bars, *, show_parameters: bool = False) -> dict[str, Any]:
     """Run all of an experiment, and write its record, predictions and examples.
+
+    Args:
+        experiment: not prepared yet.
+        bars: where progress is shown.
+        show_parameters: say first what is frozen, trained and added, as a tree of the model's parts.
 
     Returns:
         The record.
@@ -39,6 +45,9 @@ def execute(experiment: Experiment, bars: Bars) -> dict[str, Any]:
         backbone = load_backbone(experiment.run.backbone).fresh()
     pl.seed_everything(experiment.init_seed, verbose=False)
     experiment.paradigm.build(backbone)
+    del backbone  # a paradigm may build itself anew, and forget this one
+    if show_parameters:
+        bars.say(tree(experiment.paradigm))
     return Running(experiment, meter, bars, started).record()
 
 

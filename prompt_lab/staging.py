@@ -38,7 +38,7 @@ class Done:
         name: as its paradigm called it; ``fit`` for one without a name.
         examples: how many it was fitted on.
         texts: how many different texts these are.
-        counted: what it cost: steps, seconds, model calls, tokens.
+        counted: what it cost: steps, seconds, model calls, tokens; and what its module says of the fit.
         before: whether an earlier process had finished it.
         test_logp: [N, C] what it says of the test texts, if that was asked for.
     """
@@ -131,7 +131,7 @@ class Staging:
                 with self.meter.phase("test"):
                     tensors[TEST] = self.predict(stage.module, trainer, self.experiment.data.sealed_test())
         texts = len({e.key for e in examples})
-        counted = self.meter.since(before)
+        counted = self.meter.since(before) | (stage.module.fit_facts() if stage.data is not None else {})
         done = Done(stage.name or "fit", len(examples), texts, counted, test_logp=tensors.get(TEST))
         self.done.append(done)
         if stage.name and trainer.is_global_zero:

@@ -8,7 +8,8 @@ import pytest
 from test_table import record
 
 from prompt_lab.reporting import report
-from prompt_lab.reporting.against_k import COLOURS, MARKERS, curves, draw, panels
+from prompt_lab.reporting.against_k import curves, draw, panels
+from prompt_lab.reporting.points import COLOURS, MARKERS
 from prompt_lab.reporting.rows import Row
 
 KS = (4, 16)
@@ -190,7 +191,7 @@ def test_nothing_is_cut_off_and_nothing_overlaps(tasks: int, paradigms: int, lab
 def test_the_report_holds_it_where_there_is_something_to_show(tmp_path: Path) -> None:
     one = [record(seed=seed, score=0.6) for seed in (13, 21)]
     made = report.write(one, tmp_path / "one")
-    assert [path.name for path in made.paths] == ["comparison.md", "comparison.csv", "comparison.png"]
+    assert [path.name for path in made.paths] == ["comparison.md", "cost.md", "comparison.csv", "comparison.png"]
     assert "score_against_k" not in made.paths[0].read_text()
     made = report.write([*one, record(k=64, score=0.8), record("zero_shot", k=0, score=0.5)], tmp_path / "two")
     assert made.paths[-1].name == "score_against_k.png"

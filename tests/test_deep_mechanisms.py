@@ -23,8 +23,8 @@ from prompt_lab.backbones.load import load_backbone
 from prompt_lab.batch import Encoded
 from prompt_lab.errors import LabError
 from prompt_lab.templates import Template
-from prompt_lab.tuning import key_values
 from prompt_lab.tuning.deep_prompt import DeepPrompt
+from prompt_lab.tuning.mechanisms import key_values
 
 from test_backbones import ALL, BODY, RELATIVE, SEQ2SEQ, V, batch, close, first_rows, kind, made
 

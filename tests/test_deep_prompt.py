@@ -211,10 +211,8 @@ class TestFolding:
 
 def put_back(finished: Finished, subject: Subject, folder: Path) -> Path:
     """A module of another seed that loads what a run stored, kilobytes of vectors, answers as the run's own."""
-    path = folder / delta.FILE
-    assert finished.delta is not None
-    assert len(finished.delta) < 8000
-    path.write_bytes(finished.delta)
+    path = finished.write(folder)
+    assert path.stat().st_size < 8000
     with safe_open(path, framework="pt") as stored:
         assert list(stored.keys()) == [VECTORS]
     module, examples = subject.built(seed=5), subject.examples()

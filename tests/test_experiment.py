@@ -69,7 +69,7 @@ PARTS = {
                for s in ("acc", "f1_macro", "f1_weighted", "f1", "mcc", "ece", "nll", "auc")},
     "data": {"fingerprint", "test_fingerprint", "train", "validation", "test", "cleaned"},
     "budget": {"labels_train", "labels_validation", "unlabeled_texts", "external_labels", "demonstrations", "model_calls"},
-    "cost": {"trained_parameters", "total_parameters", "stored_bytes", "seconds", "steps", "tokens", "model_calls",
+    "cost": {"trained_parameters", "total_parameters", "parameters", "stored_bytes", "seconds", "steps", "tokens", "model_calls",
              "flops_estimate", "peak_memory_bytes"},
     "environment": {"prompt_lab", "commit", "python", "platform", "device", "threads", "packages"},
 }  # fmt: skip

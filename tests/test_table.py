@@ -13,7 +13,7 @@ from rich.console import Console
 
 from prompt_lab.errors import LabError
 from prompt_lab.reporting import report, table
-from prompt_lab.reporting.columns import scaled
+from prompt_lab.reporting.columns import scaled, times
 from prompt_lab.reporting.rows import Row, rows
 
 
@@ -36,6 +36,8 @@ def record(paradigm: str = "pattern_tuning", seed: int = 13, score: float = 0.6,
         "budget": {"labels_train": 32, "labels_validation": 8, "external_labels": 2, "unlabeled_texts": 0},
         "cost": {
             "trained_parameters": 22_713_216,
+            "total_parameters": 22_744_506,
+            "steps": 100 if k else 0,
             "stored_bytes": 3_000_000,
             "seconds": {"fit": seed - 1, "total": seed},
             "tokens": {"train": 10, "evaluation": 20},
@@ -84,7 +86,7 @@ def test_figures_of_a_row_are_those_worked_out_by_hand() -> None:
 def test_one_seed_has_no_standard_deviation() -> None:
     row = by_name(rows([record()]))["pattern_tuning"]
     assert (row.sd, row.n, row.worst) == (None, 1, 0.6)
-    cells = list(pipes(table.markdown([row])))[1]
+    cells = list(pipes(table.markdown(table.scores([row]))))[1]
     assert cells[2:6] == ["60.0", "–", "60.0", "1"]
 
 
@@ -185,7 +187,7 @@ def test_numbers_are_scaled(number: float | None, shown: str) -> None:
 
 def test_markdown_is_a_table_a_group() -> None:
     made = rows([record(seed=13, score=0.5), record("a|b", score=0.75), record(k=4)])
-    text = table.markdown(made)
+    text = table.markdown(table.scores(made))
     assert [line for line in text.splitlines() if line.startswith("### ")] == [
         "### sst2 · minilm-mlm · K = 4",
         "### sst2 · minilm-mlm · K = 16",
@@ -212,7 +214,7 @@ def test_csv_reads_back_in_full_precision() -> None:
 
 
 def test_terminal_shows_every_column_and_aligns_them() -> None:
-    text = printed(table.terminal(rows([record(), record(k=4), record("a_much_longer_name", k=4)])))
+    text = printed(table.terminal(table.scores(rows([record(), record(k=4), record("a_much_longer_name", k=4)]))))
     for word in (
         "sst2 · minilm-mlm · K = 16",
         "ddof=1",
@@ -229,22 +231,96 @@ def test_terminal_shows_every_column_and_aligns_them() -> None:
 
 
 def test_a_narrow_terminal_leaves_out_columns_but_cuts_none() -> None:
-    text = printed(table.terminal(rows([record(), record("[bold]x")])), 80)
+    text = printed(table.terminal(table.scores(rows([record(), record("[bold]x")]))), 80)
     assert "fixed-prompt" not in text
     assert "…" not in text
     assert "[bold]x" in text
     assert all(word in text for word in ("60.0", "22.7M", "13.0", "ddof=1"))
 
 
+def costs(seed: int = 13, paradigm: str = "lora", **cost: Any) -> dict[str, Any]:
+    """A record in which these costs differ."""
+    made = record(paradigm, seed)
+    return {**made, "cost": {**made["cost"], **cost}}
+
+
+def test_what_a_step_costs_and_how_much_is_trained() -> None:
+    """12 and 20 seconds of fits in 100 steps each; a million of four million parameters."""
+    (row,) = [
+        row for row in rows([costs(), costs(21, trained_parameters=1_000_000, total_parameters=4_000_000)]) if row.n
+    ]
+    assert row.step_seconds == pytest.approx((0.12 + 0.20) / 2)
+    assert row.trained_share == pytest.approx(22_713_216 / 22_744_506), "the most of any seed"
+    folded = {"trained_parameters": 3_000_000, "total_parameters": 2_000_000, "parameters": {"total": 5_000_000}}
+    assert by_name(rows([costs(**folded)]))["lora"].trained_share == pytest.approx(0.6), "while encoders were there"
+    none = by_name(rows([record("zero_shot", k=0, cost={**record()["cost"], "steps": 0, "seconds": {"total": 5}})]))
+    assert none["zero_shot"].step_seconds is None
+
+
+def test_costs_stand_beside_those_of_fine_tuning() -> None:
+    cheap = {"trained_parameters": 227_132, "stored_bytes": 30_000, "seconds": {"fit": 6, "total": 9}, "steps": 100}
+    runs = [record("fine_tuning"), costs(**cheap, peak_memory_bytes=450_000_006), record("other", k=4)]
+    first, second = (list(pipes(part)) for part in table.markdown(table.cost(rows(runs))).split("### ")[1:])
+    assert first[0] == [
+        "paradigm", "mean acc %", "trained params", "% of all", "× full", "bytes stored", "× full", "s a step", "× full",
+        "peak memory", "× full", "time s",
+    ]  # fmt: skip
+    assert [line[0] for line in first[1:]] == ["other"], "guessing costs nothing"
+    assert [first[1][i] for i in (4, 6, 8, 10)] == ["–"] * 4, "fine-tuning ran in another group"
+    by = {line[0]: line[2:] for line in second[1:]}
+    assert by["fine_tuning"][1:] == ["99.9", "1.00", "3.0 MB", "1.00", "0.120", "1.00", "0.9 GB", "1.00", "13.0"]
+    assert by["lora"] == ["227.1K", "0.999", "0.01", "30.0 kB", "0.01", "0.060", "0.50", "0.5 GB", "0.50", "9.0"]
+
+
+def test_without_fine_tuning_there_is_nothing_to_compare_with() -> None:
+    text = table.markdown(table.cost(rows([record()])))
+    assert next(pipes(text))[4:6] == ["bytes stored", "s a step"]
+
+
+@pytest.mark.parametrize(
+    ("number", "reference", "shown"),
+    [
+        (6, 12, "0.50"),
+        (0, 12, "0.00"),
+        (0.01, 12, "0.0008"),
+        (24, 12, "2.00"),
+        (None, 12, "–"),
+        (1, None, "–"),
+        (1, 0, "–"),
+    ],
+)
+def test_ratios(number: float | None, reference: float | None, shown: str) -> None:
+    assert times(number, reference) == shown
+
+
+@pytest.mark.parametrize(("share", "shown"), [(0.5, "50"), (0.0033, "0.33"), (1e-7, "<0.001"), (0, "0")])
+def test_shares(share: float, shown: str) -> None:
+    made = record(cost={**record()["cost"], "trained_parameters": int(share * 10**8), "total_parameters": 10**8})
+    assert list(pipes(table.markdown(table.cost(rows([made])))))[1][3] == shown
+
+
+@pytest.mark.parametrize("width", [160, 120, 80])
+def test_costs_fit_the_terminal(width: int) -> None:
+    runs = [record("fine_tuning"), record("a_rather_long_name_of_one"), record("zero_shot", k=0)]
+    text = printed(table.terminal(table.cost(rows(runs))), width)
+    assert "…" not in text
+    assert all(word in text for word in ("trained", "22.7M", "stored", "3.0 MB", "0.120", "0.9 GB"))
+    assert text.count("full") == {160: 4, 120: 4, 80: 0}[width] + 1, "the note says what that is"
+
+
 def test_report_writes_its_files_and_lists_what_failed(tmp_path: Path) -> None:
     cell = {"paradigm": "pet", "task": "sst2", "backbone": "minilm-mlm", "k": 16, "split_seed": 21}
     failures = [{**cell, "error": "\nno `mask` [red]\n  more"}, {**cell, "split_seed": 13, "error": ""}]
     made = report.write([record(), record("fine_tuning", score=0.7)], tmp_path / "new", failures)
-    assert [path.name for path in made.paths] == ["comparison.md", "comparison.csv", "comparison.png"]
+    assert [path.name for path in made.paths] == ["comparison.md", "cost.md", "comparison.csv", "comparison.png"]
     assert sorted(p.name for p in (tmp_path / "new").iterdir()) == sorted(path.name for path in made.paths)
     text = made.paths[0].read_text(encoding="utf-8")
     assert "**2 runs failed:**\n\n- sst2 · minilm-mlm · K = 16 · pet · seed 13: `no message`\n" in text
     assert "seed 21: `no 'mask' [red]`\n" in text
+    assert "[cost.md](cost.md)" in text
+    assert "seconds" not in text
+    assert "s a step" in made.paths[1].read_text(encoding="utf-8")
+    assert "bytes" in printed(made.terminal("cost"))
     shown = printed(made.terminal())
     assert "fine_tuning" in shown
     assert "2 runs failed:" in shown

@@ -47,10 +47,22 @@ class Backbone(nn.Module):
 
     def fresh(self) -> Self:
         """A copy with weights of its own, so that what one experiment does to it is not there for the next."""
+        return self._copied({})
+
+    def twin(self) -> Self:
+        """A copy that shares this one's weights, so that what is put on one of them is not there for the other.
+
+        A parameter that is to change needs storage of its own first, or it would change for all.
+        """
+        parameters = {id(p): nn.Parameter(p.data, p.requires_grad) for p in self.parameters()}
+        return self._copied(parameters | {id(b): b.detach() for b in self.buffers()})
+
+    def _copied(self, known: dict[int, Any]) -> Self:
+        """A copy in which what is known, by its id, is what stands for it there."""
         reader, origin = self.reader, self._origin
         self.reader, self._origin = None, []  # type: ignore[assignment]  # shared, not copied
         try:
-            twin = copy.deepcopy(self)
+            twin = copy.deepcopy(self, known)
         finally:
             self.reader, self._origin = reader, origin
         twin.reader, twin._origin = reader, origin or [self]
@@ -59,6 +71,12 @@ class Backbone(nn.Module):
     def original(self) -> Self:
         """A copy of the backbone that this one is a copy of, whatever has been done to this one since."""
         return (self._origin or [self])[0].fresh()
+
+    @property
+    def pretrained(self) -> frozenset[str]:
+        """Names of the parameters of the backbone that this one is a copy of, whatever has been done to this one since."""
+        original = self._origin[0] if self._origin else self
+        return frozenset(name for name, _ in original.named_parameters())
 
     def require_head(self) -> None:
         """Raise LabError if the language-model head was not in the checkpoint and would answer at random."""

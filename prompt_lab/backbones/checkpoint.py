@@ -97,7 +97,7 @@ class Pretrained(Checkpoint):
             "causal": transformers.AutoModelForCausalLM,
             "seq2seq": transformers.AutoModelForSeq2SeqLM,
         }[self.kind()]
-        with _clear_errors(self.name), _silent():
+        with _clear_errors(self.name), silent():
             model, report = auto.from_pretrained(
                 self._path,
                 revision=self._revision,
@@ -180,7 +180,7 @@ def _clear_errors(name: str) -> Iterator[None]:
 
 
 @contextmanager
-def _silent() -> Iterator[None]:
+def silent() -> Iterator[None]:
     """Keep the load report and its progress bar to ourselves: what is missing is handed on, and told where it matters."""
     from transformers.utils import logging
 

@@ -208,7 +208,9 @@ def _with_adapter(model: Any, settings: str) -> Any:
 
     with warnings.catch_warnings():  # peft asks transformers in a way that transformers has deprecated
         warnings.simplefilter("ignore", FutureWarning)
-        return peft.get_peft_model(model, peft.get_peft_config(json.loads(settings)))
+        given = json.loads(settings)
+        name = given.pop("adapter_name", "default")
+        return peft.get_peft_model(model, peft.get_peft_config(given), adapter_name=name)
 
 
 def adapter_settings(model: Any) -> str:
@@ -216,7 +218,10 @@ def adapter_settings(model: Any) -> str:
     found = getattr(model, "peft_config", None)
     if not found:
         return ""
-    given = {k: sorted(v) if isinstance(v, set) else v for k, v in found["default"].to_dict().items()}
+    if len(found) > 1:
+        raise LabError(f"a delta holds one adapter of peft's, and this model has {', '.join(found)}")
+    ((name, config),) = found.items()
+    given = {k: sorted(v) if isinstance(v, set) else v for k, v in config.to_dict().items()}
     plain = {k: v for k, v in given.items() if v and isinstance(v, str | int | float | bool | list)}
     plain.pop("peft_version", None)  # the same adapter under another peft is the same
-    return json.dumps(plain, sort_keys=True)
+    return json.dumps(plain | {"adapter_name": name}, sort_keys=True)

@@ -12,8 +12,8 @@ from prompt_lab.progress import Bars
 from prompt_lab.reporting import files, report
 
 
-def main(path: Path, out: str, *, dry_run: bool) -> int:
-    """Run a suite and print its table; what is finished is not run again."""
+def main(path: Path, out: str, *, dry_run: bool, shown: report.Shown = "scores") -> int:
+    """Run a suite and print a table of it; what is finished is not run again."""
     cells = grid.expand(path, out)
     if dry_run:
         for cell in cells:
@@ -23,26 +23,28 @@ def main(path: Path, out: str, *, dry_run: bool) -> int:
     with Bars(len(cells)) as bars:
         outcome = suite.run(cells, bars)
     failures = suite.failures(cells)
-    show(suite.records(cells), Path(out, "reports", path.stem), failures)
+    show(suite.records(cells), Path(out, "reports", path.stem), failures, shown)
     print(f"{outcome.skipped} finished before, {outcome.ran} run now, {outcome.failed} failed")
     if outcome.stopped:
         raise KeyboardInterrupt
     return 1 if failures else 0
 
 
-def report_folder(folder: Path) -> int:
-    """Show the table of all records below a folder."""
+def report_folder(folder: Path, shown: report.Shown = "scores") -> int:
+    """Show a table of all records below a folder."""
     if not folder.is_dir():
         raise LabError(f"no such folder: {folder}")
-    show(files.read_records(folder), folder / "reports" / "all", [])
+    show(files.read_records(folder), folder / "reports" / "all", [], shown)
     return 0
 
 
-def show(records: Sequence[dict[str, Any]], folder: Path, failures: Sequence[dict[str, Any]]) -> None:
-    """Print the comparison, and write it as Markdown, CSV and a picture."""
+def show(
+    records: Sequence[dict[str, Any]], folder: Path, failures: Sequence[dict[str, Any]], shown: report.Shown = "scores"
+) -> None:
+    """Print a table of the comparison, and write all of it as Markdown, CSV and pictures."""
     if not records and not failures:
         print("no finished runs")
         return
     made = report.write(records, folder, failures)
-    Console().print(made.terminal())
+    Console().print(made.terminal(shown))
     print("written:", ", ".join(map(str, made.paths)))

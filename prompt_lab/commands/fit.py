@@ -18,7 +18,7 @@ PRINTING = ("--help", "-h", "--print_config", "--model.help", "--data.help", "--
 
 
 def main(words: Sequence[str]) -> int:
-    """Parse, run, print the scores and where the record lies."""
+    """Parse, print what moves, run, print the scores and where the record lies."""
     if only_prints(words):
         settings.print_and_exit(words)
     parsed = settings.parse(words)
@@ -29,7 +29,7 @@ def main(words: Sequence[str]) -> int:
     else:
         files.check_writable(Path(experiment.run.out))
         with held(experiment.folder), Bars() as bars:
-            record = execute(experiment, bars)
+            record = execute(experiment, bars, show_parameters=first())
     if not first():
         return 0
     for name, value in record["scores"].items():

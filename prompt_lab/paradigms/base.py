@@ -163,6 +163,10 @@ class Paradigm(Learner):
         """What the record should say of the way this paradigm went, beside what it says of every run."""
         return self.tuning.facts(self.backbone)
 
+    def fit_facts(self) -> dict[str, Any]:
+        """What the record should say of the fit that has just ended, beside its cost; kept with its stage when a run is killed."""
+        return {}
+
     # ---------------------------------------------------------------- Lightning
 
     def forward(self, batch: Encoded) -> Tensor:
@@ -184,7 +188,7 @@ class Paradigm(Learner):
 
     def training_step(self, batch: Encoded, batch_idx: int) -> Tensor:
         """One step over one batch."""
-        loss = self.loss(self(batch), batch)
+        loss = self.loss(self(batch), batch) + self.tuning.penalty(self.backbone)
         self.log("train/loss", loss, prog_bar=True, batch_size=len(batch))
         return loss
 

@@ -6,9 +6,8 @@ from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 import torch
 from torch import Tensor
-from torch.nn import functional as F
 
-from prompt_lab import ensembling
+from prompt_lab import ensembling, teaching
 from prompt_lab.backbones.backbone import Backbone
 from prompt_lab.backbones.reader import Reader
 from prompt_lab.batch import Encoded, Example
@@ -149,12 +148,7 @@ class Pet(Paradigm):
         return [(*pair, r) for pair in self._pairs for r in range(self.repetitions)]
 
     def _texts(self, data: "FewShotData") -> tuple[Example, ...]:
-        texts = data.unlabeled(self.unlabeled)
-        if not texts:
-            raise LabError(
-                f"{type(self).__name__} learns from unlabelled texts, and task {self.task.name!r} has none left at k={data.k}. "
-                "Give some with --data.files.unlabeled, or lower --data.k."
-            )
+        texts = teaching.unlabeled(data, self.unlabeled, self)
         self._facts = {"unlabeled": len(texts), "patterns": list(self.shown), "teachers": []}
         return texts
 
@@ -200,8 +194,7 @@ class Pet(Paradigm):
     ) -> Stage:
         """The last fit: this paradigm, as its student, on the soft labels (EACL, section 3.3)."""
         logp_NC = ensembling.combine(logp_MNC, "log_probabilities", weight_M)
-        soft_NC = (logp_NC / self.temperature).softmax(-1).tolist()
-        taught = [Example(e.fields, None, e.origin, tuple(soft)) for e, soft in zip(texts, soft_NC, strict=True)]
+        taught = teaching.taught(texts, (logp_NC / self.temperature).softmax(-1))
         stage = Stage(*next(self.student.stages(data.trained_on(taught))))
         return stage._replace(module=self, steps=self.student_steps)
 
@@ -212,11 +205,10 @@ class Pet(Paradigm):
         return self.student(batch)
 
     def loss(self, scores_BC: Tensor, batch: Encoded) -> Tensor:
-        """Divergence from the soft labels, times the square of the temperature (Hinton et al. 2015, section 2)."""
+        """Divergence from the soft labels at the temperature."""
         if batch.soft is None:
             return super().loss(scores_BC, batch)
-        logp_BC = (scores_BC.float() / self.temperature).log_softmax(-1)
-        return F.kl_div(logp_BC, batch.soft, reduction="batchmean") * self.temperature**2
+        return teaching.divergence(scores_BC, batch.soft, self.temperature).mean()
 
     def configure_optimizers(self) -> Any:
         """The student's."""

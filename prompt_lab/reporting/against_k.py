@@ -6,28 +6,21 @@ from itertools import groupby, pairwise
 from pathlib import Path
 from statistics import fmean
 from textwrap import fill
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
-from prompt_lab.reporting.picture import GUESS, across, heading, limits, save
+from prompt_lab.reporting import points
+from prompt_lab.reporting.picture import heading
+from prompt_lab.reporting.points import Look, across, limits, save
 from prompt_lab.reporting.rows import MAJORITY, WITHOUT, Row
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-COLOURS = "#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000"
-"""Told apart by colour-blind readers too (Okabe and Ito 2008); their yellow is too pale for lines on white."""
-MARKERS = "osD^vPX<>p*h"
-"""As many have no divisor in common with the colours: 84 paradigms look different."""
+WIDTH, ALONE = 4.4, 6.4
+"""Inches, of one of several panels and of one alone."""
 BESIDE = 0.5, 0.2
 """Paradigms stand side by side over at most these shares of the way between two K and of all the axis."""
-
-
-class Look(NamedTuple):
-    """A paradigm's colour and marker, the same in every panel."""
-
-    colour: str
-    marker: str
 
 
 def curves(rows: Sequence[Row], path: Path) -> None:
@@ -52,25 +45,16 @@ def draw(rows: Sequence[Row]) -> "Figure":
     standard deviation, faint dots the seeds. Paradigms stand a little beside each other, so that none hides another; those without
     examples are dashed lines, and the majority class a dotted one.
     """
-    from matplotlib.figure import Figure
-
     parts = panels(rows)
-    wide = across(len(parts))
-    high = -(-len(parts) // wide)
-    width = 4.4 * wide if wide > 1 else 6.4
-    looks = _looks(parts)
+    wide, looks = across(len(parts)), _looks(parts)
     handles = _legend(parts, looks)
-    columns = _columns(handles, width)
-    figure = Figure(figsize=(width, 3.4 * high + 0.2 * -(-len(handles) // columns) + 0.2))
-    figure.set_layout_engine("constrained", hspace=0.06, wspace=0.03)
-    axes = figure.subplots(high, wide, squeeze=False).ravel().tolist()
-    for panel, part in zip(axes, parts, strict=False):
+    columns = _columns(handles, WIDTH * wide if wide > 1 else ALONE)
+    figure, axes = points.panes(len(parts), WIDTH, 3.4, ALONE, 0.2 * -(-len(handles) // columns) + 0.2)
+    for panel, part in zip(axes, parts, strict=True):
         drawn = [
             row for one in parts for row in one if row.task == part[0].task and (row.n or row.paradigm == MAJORITY)
         ]
         _panel(panel, part, looks, limits(drawn))
-    for panel in axes[len(parts) :]:
-        panel.remove()
     figure.legend(handles=handles, loc="outside lower center", ncols=columns, frameon=False, fontsize=8)
     return figure
 
@@ -98,8 +82,7 @@ def _panel(panel: "Axes", part: Sequence[Row], looks: Mapping[str, Look], bounds
                    markerfacecolor="white", markersize=6, clip_on=False, zorder=1.5)  # fmt: skip
         if row.sd is not None:
             panel.axhspan(mean - 100 * row.sd, mean + 100 * row.sd, color=look.colour, alpha=0.07, linewidth=0)
-    if (majority := _majority(part)) is not None:
-        panel.axhline(100 * majority, color=GUESS, linestyle=":", linewidth=1.4, zorder=1)
+    points.guess(panel, _majority(part))
     _dress(panel, part[0], place)
 
 
@@ -116,12 +99,7 @@ def _curve(
     )
     for row in rows:
         at = place[row.k] + beside
-        panel.plot([at + seeds] * row.n, [100 * score for score in row.scores], "o", color=look.colour, alpha=0.4,
-                   markersize=3, markeredgewidth=0)  # fmt: skip
-        panel.errorbar(
-            at, 100 * (row.mean or 0.0), yerr=None if row.sd is None else 100 * row.sd, fmt=look.marker, color=look.colour,
-            markersize=5, capsize=2.5, linewidth=1.1,
-        )  # fmt: skip
+        points.point(panel, at, row, look, at + seeds)
 
 
 def _dress(panel: "Axes", row: Row, place: Mapping[int | str, float]) -> None:
@@ -131,14 +109,8 @@ def _dress(panel: "Axes", row: Row, place: Mapping[int | str, float]) -> None:
         if not written or at - written[-1] > 0.07 * (right - left):
             written.append(at)
     panel.set_xticks(list(place.values()), [str(k) if at in written else "" for k, at in place.items()])
-    panel.set_axisbelow(True)
-    panel.grid(axis="y", color="#dddddd", linewidth=0.7)
-    panel.spines[["top", "right"]].set_visible(False)
-    panel.tick_params(labelsize=8)
     panel.locator_params(axis="y", nbins=7)
-    panel.set_title(heading(f"{row.task} · {row.backbone}"), fontsize=10, fontweight="bold", loc="left")
-    panel.set_xlabel("K, examples of each label", fontsize=8)
-    panel.set_ylabel(f"{row.metric.replace('/', ' ')}, %", fontsize=8)
+    points.dress(panel, heading(f"{row.task} · {row.backbone}"), "K, examples of each label", row.metric)
 
 
 def _trained(row: Row) -> bool:
@@ -170,7 +142,7 @@ def _looks(parts: Sequence[Sequence[Row]]) -> dict[str, Look]:
             if row.n:
                 means = at_last.setdefault((not _trained(row), _name(row)), [])
                 means += [row.mean or 0.0] if row.k == largest else []
-    found = {key: Look(COLOURS[i % len(COLOURS)], MARKERS[i % len(MARKERS)]) for i, key in enumerate(sorted(at_last))}
+    found = {key: points.look(i) for i, key in enumerate(sorted(at_last))}
     order = sorted(found, key=lambda key: (key[0], not at_last[key], -fmean(at_last[key] or [0.0]), key))
     return {name: found[without, name] for without, name in order}
 
@@ -183,12 +155,7 @@ def _legend(parts: Sequence[Sequence[Row]], looks: Mapping[str, Look]) -> list[A
     for name, look in looks.items():
         style: dict[str, Any] = {"linestyle": "--", "markerfacecolor": "white"} if name.endswith(WITHOUT) else {}
         found.append(Line2D([], [], color=look.colour, marker=look.marker, markersize=5, label=fill(name, 60), **style))
-    if any(_majority(part) is not None for part in parts):
-        found.append(Line2D([], [], color=GUESS, linestyle=":", linewidth=1.4, label=MAJORITY))
-    dot: dict[str, Any] = {"linestyle": "", "markeredgewidth": 0, "color": GUESS}
-    found.append(Line2D([], [], marker="o", markersize=3, alpha=0.4, label="a seed", **dot))
-    found.append(Line2D([], [], marker="|", markersize=9, color=GUESS, linestyle="", label="± sd (ddof=1)"))
-    return found
+    return found + points.keys(guessed=any(_majority(part) is not None for part in parts))
 
 
 def _columns(handles: Sequence[Any], width: float) -> int:

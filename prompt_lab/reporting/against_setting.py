@@ -7,8 +7,9 @@ from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
-from prompt_lab.reporting.against_k import COLOURS, MARKERS
-from prompt_lab.reporting.picture import GUESS, across, heading, limits, save
+from prompt_lab.reporting import points
+from prompt_lab.reporting.picture import heading
+from prompt_lab.reporting.points import Look, across, limits, save
 from prompt_lab.reporting.rows import MAJORITY, Row
 
 if TYPE_CHECKING:
@@ -62,32 +63,22 @@ def draw(rows: Sequence[Row]) -> "Figure":
     Numbers stand on a scale of doublings, connected by lines; other values beside each other, unconnected. Bars show one sample
     standard deviation, faint dots the seeds, and a dotted line the majority class.
     """
-    from matplotlib.figure import Figure
     from matplotlib.lines import Line2D
 
     parts = panels(rows)
-    wide = across(len(parts))
-    high = -(-len(parts) // wide)
-    figure = Figure(figsize=(4.4 * wide if wide > 1 else 6.4, 3.2 * high + 0.5))
-    figure.set_layout_engine("constrained", hspace=0.08, wspace=0.03)
+    figure, axes = points.panes(len(parts), 4.4, 3.2, 6.4, 0.5, hspace=0.08)
     names = sorted({name for part in parts for name in part.rows})
-    looks = {name: (COLOURS[i % len(COLOURS)], MARKERS[i % len(MARKERS)]) for i, name in enumerate(names)}
-    axes = figure.subplots(high, wide, squeeze=False).ravel().tolist()
-    for axis, part in zip(axes, parts, strict=False):
+    looks = {name: points.look(i) for i, name in enumerate(names)}
+    for axis, part in zip(axes, parts, strict=True):
         _panel(axis, part, looks)
-    for axis in axes[len(parts) :]:
-        axis.remove()
     handles = [Line2D([], [], color=c, marker=m, markersize=5, label=name) for name, (c, m) in looks.items()]
-    handles.append(Line2D([], [], color=GUESS, linestyle=":", label=MAJORITY))
-    handles.append(Line2D([], [], color=GUESS, linestyle="", marker="o", markersize=3, alpha=0.4, label="a seed"))
-    handles.append(Line2D([], [], color=GUESS, linestyle="", marker="|", markersize=9, label="± sd (ddof=1)"))
-    figure.legend(
-        handles=handles, loc="outside lower center", ncols=min(len(handles), 2 * wide + 1), frameon=False, fontsize=8
-    )
+    handles += points.keys(guessed=any(part.guess is not None and part.guess.mean is not None for part in parts))
+    columns = min(len(handles), 2 * across(len(parts)) + 1)
+    figure.legend(handles=handles, loc="outside lower center", ncols=columns, frameon=False, fontsize=8)
     return figure
 
 
-def _panel(axis: "Axes", part: Panel, looks: dict[str, tuple[str, str]]) -> None:
+def _panel(axis: "Axes", part: Panel, looks: dict[str, Look]) -> None:
     values = part.values
     numbers = all(_is_number(v) and float(v) > 0 for v in values)
     place = {v: math.log2(float(v)) if numbers else float(i) for i, v in enumerate(values)}
@@ -95,38 +86,22 @@ def _panel(axis: "Axes", part: Panel, looks: dict[str, tuple[str, str]]) -> None
     breadth = BREADTH * min((b - a for a, b in pairwise(at)), default=1.0)
     shown = [name for name in looks if name in part.rows]
     for number, name in enumerate(shown):
-        colour, marker = looks[name]
         beside = breadth * (number - (len(shown) - 1) / 2) / len(shown)
         own = [(place[v] + beside, part.rows[name][v]) for v in values if v in part.rows[name]]
         if numbers:
-            axis.plot([x for x, _ in own], [100 * (row.mean or 0.0) for _, row in own], color=colour, linewidth=1.4)
-        for x, row in own:
-            seeds = [100 * score for score in row.scores]
             axis.plot(
-                [x + 0.3 * breadth / len(shown)] * row.n,
-                seeds,
-                "o",
-                color=colour,
-                alpha=0.4,
-                markersize=3,
-                markeredgewidth=0,
+                [x for x, _ in own],
+                [100 * (row.mean or 0.0) for _, row in own],
+                color=looks[name].colour,
+                linewidth=1.4,
             )
-            axis.errorbar(
-                x, 100 * (row.mean or 0.0), yerr=None if row.sd is None else 100 * row.sd, fmt=marker, color=colour,
-                markersize=5, capsize=2.5, linewidth=1.1,
-            )  # fmt: skip
-    if part.guess is not None and part.guess.mean is not None:
-        axis.axhline(100 * part.guess.mean, color=GUESS, linestyle=":", linewidth=1.4, zorder=1)
+        for x, row in own:
+            points.point(axis, x, row, looks[name], x + 0.3 * breadth / len(shown))
+    points.guess(axis, None if part.guess is None else part.guess.mean)
     drawn = [row for by_value in part.rows.values() for row in by_value.values()]
     axis.set_ylim(*limits(drawn if part.guess is None else [*drawn, part.guess]))
     axis.set_xticks(list(place.values()), [v.replace("_", "\n") for v in values])
-    axis.set_axisbelow(True)
-    axis.grid(axis="y", color="#dddddd", linewidth=0.7)
-    axis.spines[["top", "right"]].set_visible(False)
-    axis.tick_params(labelsize=8)
-    axis.set_title(heading(part.title), fontsize=9, fontweight="bold", loc="left")
-    axis.set_xlabel(part.setting, fontsize=8)
-    axis.set_ylabel(f"{drawn[0].metric.replace('/', ' ')}, %", fontsize=8)
+    points.dress(axis, heading(part.title), part.setting, drawn[0].metric)
 
 
 def _is_number(value: str) -> bool:

@@ -13,6 +13,8 @@ import lightning.pytorch as pl
 import torch
 from torch import nn
 
+from prompt_lab.reporting.parameters import Figures, figures
+
 
 class Meter(pl.Callback):
     """Counts while a run goes on, over all of its fits and devices.
@@ -26,7 +28,7 @@ class Meter(pl.Callback):
         self.calls = {"train": 0, "evaluation": 0}
         self.tokens = {"train": 0, "evaluation": 0}
         self.peak = 0
-        self._trained: WeakKeyDictionary[nn.Module, int] = WeakKeyDictionary()
+        self._figures: WeakKeyDictionary[nn.Module, Figures] = WeakKeyDictionary()
         _reset_peak()
 
     @contextmanager
@@ -41,7 +43,7 @@ class Meter(pl.Callback):
     def on_train_end(self, trainer: Any, module: Any) -> None:
         """Count the optimizer steps of a fit, and what it trained, before the module folds what need not be kept."""
         self.steps += trainer.global_step
-        self._trained[module] = _trained(module)
+        self._figures[module] = figures(module)
 
     def on_train_batch_start(self, trainer: Any, module: Any, batch: Any, batch_idx: int) -> None:
         """Count a training batch."""
@@ -102,11 +104,15 @@ class Meter(pl.Callback):
     def cost(self, module: nn.Module, stored_bytes: int) -> dict[str, Any]:
         """The record's ``cost``.
 
+        ``parameters`` are the figures of what was fitted; trained ones of the backbone and added ones are the
+        ``trained_parameters``. ``total_parameters`` are left once encoders of prompts are folded away.
+
         Floating-point operations are estimated as 2 a parameter and token forward and 4 backward, 2 where the backbone does not
         move (Kaplan et al. 2020, section 2.1), over the parameters that are no embeddings.
         """
-        trained = self._trained.get(module, _trained(module))
-        total = sum(p.numel() for p in module.parameters())
+        left = figures(module)
+        fitted = self._figures.get(module, left)
+        trained, total = fitted.moving, left.total
         embedded = sum(m.weight.numel() for m in module.modules() if isinstance(m, nn.Embedding))
         backward = 4 if trained > total // 2 else 2
         forward_tokens = sum(self.tokens.values())
@@ -114,6 +120,7 @@ class Meter(pl.Callback):
         return {
             "trained_parameters": trained,
             "total_parameters": total,
+            "parameters": fitted.facts(),
             "stored_bytes": stored_bytes,
             "seconds": {**self.seconds, "total": sum(self.seconds.values())},
             "steps": self.steps,
@@ -122,10 +129,6 @@ class Meter(pl.Callback):
             "flops_estimate": flops,
             "peak_memory_bytes": self.peak,
         }
-
-
-def _trained(module: nn.Module) -> int:
-    return sum(p.numel() for p in module.parameters() if p.requires_grad)
 
 
 def _reset_peak() -> None:

@@ -5,7 +5,7 @@ from pathlib import Path
 from textwrap import wrap
 from typing import TYPE_CHECKING, Any
 
-from prompt_lab.reporting.files import atomic
+from prompt_lab.reporting.points import GUESS, across, limits, percents, save
 from prompt_lab.reporting.rows import Row, groups
 
 if TYPE_CHECKING:
@@ -21,7 +21,6 @@ COLOURS = {
 }
 """A colour a tuning strategy, told apart by colour-blind readers too (Okabe and Ito 2008)."""
 OTHER = "#56B4E9"
-GUESS = "#555555"
 _SPREAD = 0.17
 """Seeds lie this far below their row's line and the mean above it, in rows, so that neither hides the other."""
 
@@ -33,21 +32,6 @@ def strip_plot(rows: Sequence[Row], path: Path) -> None:
         LabError: the file cannot be written.
     """
     save(draw(rows), path)
-
-
-def save(figure: "Figure", path: Path) -> None:
-    """Write a figure as PNG.
-
-    Raises:
-        LabError: the file cannot be written.
-    """
-    with atomic(path) as temporary:
-        figure.savefig(temporary, format="png", dpi=150)
-
-
-def across(panels: int) -> int:
-    """How many of them stand side by side."""
-    return {1: 1, 2: 2, 4: 2}.get(panels, 3)
 
 
 def draw(rows: Sequence[Row]) -> "Figure":
@@ -74,12 +58,9 @@ def _panel(panel: "Axes", part: Sequence[Row], limits: tuple[float, float]) -> N
     runs = [row for row in part if row.n]
     for place, row in enumerate(runs):
         colour = COLOURS.get(row.strategy or "", OTHER)
-        seeds, mean = [100 * score for score in row.scores], 100 * (row.mean or 0.0)
+        seeds, mean, sd = percents(row)
         panel.plot(seeds, [place + _SPREAD] * row.n, "o", color=colour, alpha=0.55, markersize=5, markeredgewidth=0)
-        whisker = None if row.sd is None else 100 * row.sd
-        panel.errorbar(
-            mean, place - _SPREAD, xerr=whisker, fmt="D", color=colour, markersize=5, capsize=3, linewidth=1.4
-        )
+        panel.errorbar(mean, place - _SPREAD, xerr=sd, fmt="D", color=colour, markersize=5, capsize=3, linewidth=1.4)
     panel.set_yticks(range(len(runs)), [row.paradigm for row in runs])
     panel.set_xlim(*limits)
     panel.set_ylim(len(runs) - 0.4, -0.6)
@@ -116,14 +97,6 @@ def _majority(panel: "Axes", row: Row) -> None:
         fontsize=7.5,
         color=GUESS,
     )
-
-
-def limits(rows: Sequence[Row]) -> tuple[float, float]:
-    """One scale for all panels of a task: everything drawn, and room beside it."""
-    scores = [100 * score for row in rows for score in row.scores]
-    scores += [100 * (row.mean + sign * (row.sd or 0.0)) for row in rows if row.mean is not None for sign in (-1, 1)]
-    room = max(0.06 * (max(scores) - min(scores)), 1.0)
-    return min(scores) - room, max(scores) + room
 
 
 def _legend(rows: Sequence[Row]) -> list[Any]:

@@ -32,7 +32,9 @@ class Row:
         n: number of seeds; 0 for a trivial baseline.
         collapsed: share of the seeds within two points of the majority class (numbers: of a Pearson correlation of 0).
         trained_parameters: how many numbers moved (the most of any seed).
+        trained_share: how many of all that were there in training these are, a fraction (the most of any seed).
         seconds: mean wall time of a run.
+        step_seconds: wall time of all fits, with what belongs to them such as validation, by optimizer step; mean of the seeds.
         peak_memory_bytes: the most that any seed needed.
         stored_bytes: size of what moved (the most of any seed).
         tokens: mean number read, training and evaluation.
@@ -55,7 +57,9 @@ class Row:
     n: int = 0
     collapsed: float | None = None
     trained_parameters: int | None = None
+    trained_share: float | None = None
     seconds: float | None = None
+    step_seconds: float | None = None
     peak_memory_bytes: int | None = None
     stored_bytes: int | None = None
     tokens: float | None = None
@@ -135,7 +139,9 @@ def _row(group: Group, seeds: Sequence[Record], with_examples: set[str]) -> Row:
         n=len(scores),
         collapsed=fmean(bool(r["collapsed"]) for r in seeds),
         trained_parameters=max(c["trained_parameters"] for c in costs),
+        trained_share=max(map(_share, costs)),
         seconds=fmean(c["seconds"]["total"] for c in costs),
+        step_seconds=fmean(c["seconds"]["fit"] / c["steps"] for c in costs) if all(c["steps"] for c in costs) else None,
         peak_memory_bytes=max(c["peak_memory_bytes"] for c in costs),
         stored_bytes=max(c["stored_bytes"] for c in costs),
         tokens=fmean(sum(c["tokens"].values()) for c in costs),
@@ -144,6 +150,12 @@ def _row(group: Group, seeds: Sequence[Record], with_examples: set[str]) -> Row:
         unlabeled=max(b["unlabeled_texts"] for b in budgets),
         scores=scores,
     )
+
+
+def _share(cost: Record) -> float:
+    """Of the parameters in training, as a tree shows them; records made before that was counted hold what was left of them."""
+    total = cost.get("parameters", {}).get("total", cost["total_parameters"])
+    return cost["trained_parameters"] / total if total else 0.0
 
 
 def _trivial(group: Group, record: Record) -> list[Row]:

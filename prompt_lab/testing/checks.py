@@ -11,12 +11,12 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import torch
-from safetensors.torch import load as read_safetensors
 from torch import Tensor
 
 from prompt_lab.paradigms.base import LOG_KEYS, Paradigm
 from prompt_lab.reporting import delta
 from prompt_lab.testing.subject import FLIPPED, TOY, Subject
+from prompt_lab.tuning.full import Full
 
 Check = Callable[[Subject], None]
 CLOSE = 1e-4
@@ -78,7 +78,14 @@ def check_padding_and_batch_size_change_nothing(subject: Subject) -> None:
 @_needs("mask")
 def check_answer_is_read_at_the_mask(subject: Subject) -> None:
     """On a model that copies the token before each place, the label whose word stands before the mask wins."""
-    module = subject.built(backbone="copycat")
+
+    def make() -> Paradigm:
+        """With nothing in layers, which that model has none of and which does not change where the answer is read."""
+        module = subject.make()
+        module.tuning = module.tuning if module.tuning.moves_prompt else Full()
+        return module
+
+    module = Subject(make).built(backbone="copycat")
     examples = subject.examples(2)
     batch = subject.batch(module, examples)
     answer_ids = {label: _first_word(module, number) for number, label in enumerate(module.task.labels)}
@@ -130,12 +137,11 @@ def check_checkpoint_gives_the_same_answers(subject: Subject) -> None:
     finished = subject.run(learning_rate=1e-2)
     examples = subject.examples()
     module, fresh = finished.module.eval(), subject.built(seed=99)
-    assert finished.delta is not None, "nothing was stored"
-    stored, declared = set(read_safetensors(finished.delta)), set(module.moved_state())
-    assert stored == declared, f"stored but not moved, or moved but not stored: {sorted(stored ^ declared)[:3]}"
+    assert finished.stored, "nothing was stored"
     with tempfile.TemporaryDirectory() as folder:
-        path = Path(folder) / delta.FILE
-        path.write_bytes(finished.delta)
+        path = finished.write(Path(folder))
+        stored, declared = set(delta.read(path, fresh)), set(module.moved_state())
+        assert stored == declared, f"stored but not moved, or moved but not stored: {sorted(stored ^ declared)[:3]}"
         delta.load(path, fresh)
     _same(subject.scores(fresh, examples), subject.scores(module, examples), "storing and loading")
 

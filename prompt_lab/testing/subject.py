@@ -17,6 +17,7 @@ from prompt_lab.data.few_shot import FewShotData
 from prompt_lab.experiment import Experiment, Run
 from prompt_lab.paradigms import Paradigm
 from prompt_lab.progress import Bars
+from prompt_lab.reporting import delta
 from prompt_lab.running import execute
 from prompt_lab.tasks import load_task
 
@@ -44,6 +45,7 @@ class Subject:
         pl.seed_everything(seed, verbose=False)
         loaded = load_backbone(backbone or self.backbone)
         module = self.make().prepare(load_task(TOY), loaded.reader)
+        pl.seed_everything(seed, verbose=False)  # as a run does before it builds
         return module.build(loaded.fresh()).eval()
 
     def examples(self, number: int = 6) -> list[Example]:
@@ -101,16 +103,23 @@ class Subject:
             metrics = (
                 (experiment.folder / "metrics.csv").read_text() if (experiment.folder / "metrics.csv").exists() else ""
             )
-            delta = experiment.folder / "delta.safetensors"
-            return Finished(module, data.drawn.train, record, metrics, delta.read_bytes() if delta.exists() else None)
+            stored = {p.relative_to(experiment.folder): p.read_bytes() for p in delta.files(experiment.folder)}
+            return Finished(module, data.drawn.train, record, metrics, stored)
 
 
 @dataclass(frozen=True)
 class Finished:
-    """What a run left: the module, what it was trained on, its record, its metrics as CSV text, its small checkpoint's bytes."""
+    """What a run left: the module, what it was trained on, its record, its metrics as CSV text, its small checkpoint's files."""
 
     module: Paradigm
     train: tuple[Example, ...]
     record: dict[str, Any]
     metrics: str
-    delta: bytes | None
+    stored: Mapping[Path, bytes]
+
+    def write(self, folder: Path) -> Path:
+        """Put the small checkpoint's files into a folder; the path of what ``reporting.delta`` reads."""
+        for path, content in self.stored.items():
+            (folder / path).parent.mkdir(parents=True, exist_ok=True)
+            (folder / path).write_bytes(content)
+        return folder / delta.FILE

@@ -4,7 +4,7 @@ from abc import ABC, abstractmethod
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import lightning.pytorch as pl
-from torch import nn
+from torch import Tensor, nn
 
 from prompt_lab.backbones.backbone import Backbone
 from prompt_lab.backbones.reader import Reader
@@ -32,6 +32,8 @@ class Tuning(ABC):
 
     moves_backbone: ClassVar[bool]
     moves_prompt: ClassVar[bool] = False
+    order: ClassVar[int] = 1
+    """Which of several is added first: 0 for what takes the place of layers, 1 for what stands on layers, 2 for prompts."""
 
     def __init__(
         self,
@@ -73,6 +75,10 @@ class Tuning(ABC):
     @abstractmethod
     def add(self, backbone: Backbone) -> None:
         """Let what moves move, whatever else moves, adding parameters where the method has its own. Errors as ``apply``."""
+
+    def penalty(self, backbone: Backbone) -> Tensor | float:
+        """What is added to the loss of a training step."""
+        return 0.0
 
     def callbacks(self, backbone: Backbone) -> list[pl.Callback]:
         """What watches a fit."""

@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 import lightning.pytorch as pl
 import torch
@@ -10,6 +10,7 @@ from torch import Tensor
 
 from prompt_lab.backbones.backbone import Backbone
 from prompt_lab.backbones.reader import Reader
+from prompt_lab.backbones.sites import is_linear, sizes
 from prompt_lab.batch import Encoded
 from prompt_lab.errors import LabError
 from prompt_lab.folding import Folded
@@ -17,8 +18,9 @@ from prompt_lab.optimizing import Optimizer
 from prompt_lab.templates import Template
 from prompt_lab.tuning.base import Tuning
 from prompt_lab.tuning.encoders import Encoding, encoder
-from prompt_lab.tuning.hidden_states import HiddenStates, layer_calls
-from prompt_lab.tuning.key_values import Call, KeyValues, attention_calls
+from prompt_lab.tuning.gating import Gate, GateWatch, gate_values, gates
+from prompt_lab.tuning.mechanisms.hidden_states import HiddenStates, layer_calls
+from prompt_lab.tuning.mechanisms.key_values import Call, KeyValues, attention_calls
 from prompt_lab.tuning.virtual import VirtualTokens, embedded, frequent_words
 from prompt_lab.tuning.watching import PromptWatch
 
@@ -28,6 +30,7 @@ if TYPE_CHECKING:
 _RANGE = re.compile(r"(\d+)(?:-(\d+))?")
 WIDTH = 512
 """Of an encoder's hidden layer (Li and Liang 2021, appendix)."""
+_NAME = "deep_prompt"
 _THIRDS = ("first_third", "middle_third", "last_third")
 
 
@@ -44,6 +47,7 @@ class DeepPrompt(Tuning):
         init: ``normal``, or what the layers make of real ``words``, drawn from the frequent ones (Li and Liang 2021, section 7.4).
         spread: standard deviation of ``normal``.
         encoder: what the vectors are trained through: nothing, or the papers' ``mlp`` of two layers (section 4.3).
+        gated: let a gate in each layer say how much of its keys and values is there (UniPELT: Mao et al. 2022, section 3.2).
         learning_rate: of the vectors.
         weight_decay: of the vectors.
         dropout: whether the backbone's dropout is on during training.
@@ -52,6 +56,7 @@ class DeepPrompt(Tuning):
 
     moves_backbone = False
     moves_prompt = True
+    order: ClassVar[int] = 2
 
     def __init__(
         self,
@@ -61,6 +66,7 @@ class DeepPrompt(Tuning):
         init: Literal["normal", "words"] = "normal",
         spread: float = 0.02,
         encoder: Encoding = "none",
+        gated: bool = False,
         learning_rate: float = 1e-2,
         weight_decay: float = 0.0,
         dropout: bool = False,
@@ -71,12 +77,14 @@ class DeepPrompt(Tuning):
             raise LabError(f"length is the number of prompt vectors in a layer, 1 or more; it was {length}")
         if init == "words" and encoder != "none":
             raise LabError("an encoder says what the vectors begin as: use init: normal with it, or encoder: none")
+        if gated and mechanism != "key_values":
+            raise LabError("gates hold keys and values back: use mechanism: key_values with gated, or gated: false")
         if layers not in ("all", *_THIRDS) and not _RANGE.fullmatch(layers):
             raise LabError(
                 f"layers is all, {', '.join(_THIRDS)}, or numbers from 1 such as 17-24 or 3; it was {layers!r}"
             )
         self.length, self.layers, self.mechanism, self.init = length, layers, mechanism, init
-        self.spread, self.encoder = spread, encoder
+        self.spread, self.encoder, self.gated = spread, encoder, gated
 
     def prompted(self, template: Template) -> Template:
         """With virtual tokens in front, where hidden states are replaced."""
@@ -102,13 +110,15 @@ class DeepPrompt(Tuning):
         make(backbone)
 
     def callbacks(self, backbone: Backbone) -> list[pl.Callback]:
-        """How far the vectors move."""
-        return [PromptWatch(_vectors(backbone))]
+        """How far the vectors move, and the gates are open."""
+        watch: list[pl.Callback] = [PromptWatch(_vectors(backbone))]
+        return watch + [GateWatch(backbone, _NAME)] * self.gated
 
     def facts(self, backbone: Backbone) -> dict[str, Any]:
-        """How far the vectors moved."""
+        """How far the vectors moved, and the gates are open."""
         vectors = _vectors(backbone)
-        return {
+        gate = gate_values(backbone, _NAME) if self.gated else {}
+        return gate | {
             "prompt": {
                 "vectors": len(vectors.weight),
                 "numbers": vectors.weight.numel(),
@@ -127,7 +137,14 @@ class DeepPrompt(Tuning):
             chosen += [len(calls) + i for i in self._chosen(len(own))]
             calls += own
         read = [part[0].transpose(0, 1).flatten(1) for i in chosen for part in (calls[i].key, calls[i].value)]
-        KeyValues(self._vectors(read, backbone), calls, chosen).attach(backbone)
+        gate: list[Gate] = []
+        if self.gated:
+            found, seen = gates(backbone, _NAME)
+            names = {m: n for n, m in backbone.model.named_modules()}
+            for i in chosen:
+                reads = next(m for m in calls[i].module.modules() if is_linear(m))
+                gate.append(found.add(f"{names[calls[i].module]} {i}", sizes(reads)[0], seen))
+        KeyValues(self._vectors(read, backbone), calls, chosen, gate).attach(backbone)
 
     def _hidden_states(self, backbone: Backbone) -> None:
         words, body = self._words(backbone), backbone.stacks()[0]

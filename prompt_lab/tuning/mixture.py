@@ -3,12 +3,13 @@
 from typing import TYPE_CHECKING, Any
 
 import lightning.pytorch as pl
-from torch import nn
+from torch import Tensor, nn
 
 from prompt_lab.backbones.backbone import Backbone
 from prompt_lab.backbones.reader import Reader
 from prompt_lab.errors import LabError
 from prompt_lab.templates import Template
+from prompt_lab.trees import merged
 from prompt_lab.tuning.base import Tuning
 
 if TYPE_CHECKING:
@@ -33,9 +34,7 @@ class Mixture(Tuning):
             raise LabError("all tunings of a Mixture share one optimizer; give them the same")
         first = tunings[0]
         super().__init__(first.learning_rate, first.weight_decay, any(t.dropout for t in tunings), first.optimizer)
-        self.tunings = sorted(
-            tunings, key=lambda t: t.moves_prompt
-        )  # prompts are added to a backbone that knows what moves
+        self.tunings = sorted(tunings, key=lambda t: t.order)
         self._own: list[set[int]] = []
 
     @property
@@ -83,10 +82,14 @@ class Mixture(Tuning):
         found = [g for t, own in zip(self.tunings, owned, strict=True) for g in t.groups(own, learning_rate)]
         return found + super().groups(rest, learning_rate)
 
+    def penalty(self, backbone: Backbone) -> Tensor | float:
+        """The sum of theirs."""
+        return sum(tuning.penalty(backbone) for tuning in self.tunings)
+
     def callbacks(self, backbone: Backbone) -> list[pl.Callback]:
         """What each wants to see."""
         return [callback for tuning in self.tunings for callback in tuning.callbacks(backbone)]
 
     def facts(self, backbone: Backbone) -> dict[str, Any]:
-        """What each has to say."""
-        return {name: fact for tuning in self.tunings for name, fact in tuning.facts(backbone).items()}
+        """What each has to say; what several say under one name is put together."""
+        return merged(*(tuning.facts(backbone) for tuning in self.tunings))

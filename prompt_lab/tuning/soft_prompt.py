@@ -1,6 +1,6 @@
 """A soft prompt: trained vectors in the embedding sequence (Lester et al. 2021; P-tuning: Liu et al. 2021)."""
 
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 import lightning.pytorch as pl
 import torch
@@ -45,6 +45,7 @@ class SoftPrompt(Tuning):
 
     moves_backbone = False
     moves_prompt = True
+    order: ClassVar[int] = 2
 
     def __init__(
         self,

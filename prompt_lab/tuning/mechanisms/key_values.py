@@ -13,7 +13,8 @@ from torch.nn import functional as F
 from prompt_lab.backbones.backbone import Backbone
 from prompt_lab.errors import LabError
 from prompt_lab.folding import Folded
-from prompt_lab.tuning.layered import Layered
+from prompt_lab.tuning.gating import Gate
+from prompt_lab.tuning.mechanisms.layered import Layered
 
 PREFIX = "prompted_"
 """Our attention functions are called as the ones they wrap, with this in front."""
@@ -40,9 +41,12 @@ class KeyValues(Layered):
         vectors: [P, E], the keys and values of the layers after one another.
         calls: calls of attention layers, as ``attention_calls`` finds them.
         chosen: which of the calls have prompts.
+        gates: one for each of the chosen, if gates are to hold the prompts back; each reads what its attention layer reads.
     """
 
-    def __init__(self, vectors: Folded, calls: Sequence[Call], chosen: Sequence[int]) -> None:
+    def __init__(
+        self, vectors: Folded, calls: Sequence[Call], chosen: Sequence[int], gates: Sequence[Gate] = ()
+    ) -> None:
         parts = [part for i in chosen for part in (calls[i].key, calls[i].value)]
         super().__init__(vectors, [part.shape[1] * part.shape[3] for part in parts])
         self._heads = [part.shape[1] for part in parts]
@@ -50,11 +54,32 @@ class KeyValues(Layered):
         for i, call in enumerate(calls):  # past nn.Module's own bookkeeping: a prompt is no part of a layer
             _, turns = call.module.__dict__.setdefault("deep_prompt", (self, []))
             turns.append(number.get(i))
+        self._gates = list(gates)  # no parts of this module: their places in the backbone have names
+        if gates:
+            for module in {call.module for call in calls}:
+                module.register_forward_pre_hook(self._remember, with_kwargs=True)
 
     def of(self, module: nn.Module, turns: Sequence[int | None]) -> tuple[Tensor, Tensor] | None:
-        """Key and value [1, H, P, d] of a layer, which may be called several times in a pass (ALBERT); None where it has none."""
+        """Key and value [1, H, P, d] of a layer, which may be called several times in a pass (ALBERT); None where it has none.
+
+        With gates they are [B, H, P, d].
+        """
         n = self.turn(module, turns)
-        return None if n is None else (self._part(2 * n), self._part(2 * n + 1))
+        if n is None:
+            return None
+        key, value = self._part(2 * n), self._part(2 * n + 1)
+        if not self._gates:
+            return key, value
+        assert self._read is not None
+        gate = self._gates[n](self._read)[..., None]
+        return gate * key, gate * value
+
+    def __getstate__(self) -> dict[str, Any]:
+        """A copy has nothing of a pass that is under way."""
+        return {**super().__getstate__(), "_read": None}
+
+    def _remember(self, module: nn.Module, args: tuple[Any, ...], given: dict[str, Any]) -> None:
+        self._read: Tensor | None = args[0] if args else given["hidden_states"]
 
     def _part(self, number: int) -> Tensor:
         part_PE = self._now[number]

@@ -8,7 +8,7 @@ from torch import Tensor, nn
 
 from prompt_lab.errors import LabError
 from prompt_lab.folding import Folded
-from prompt_lab.tuning.layered import Layered
+from prompt_lab.tuning.mechanisms.layered import Layered
 from prompt_lab.tuning.virtual import VirtualTokens
 
 
@@ -57,21 +57,15 @@ class _Replace:
 def layer_calls(body: nn.Module, run: Callable[[], Any]) -> list[tuple[nn.Module, Tensor]]:
     """The layers of a body in the order of their calls while ``run`` runs, each with what it reads, [1, T, D].
 
-    The layers are those of the body's largest list of modules.
-
     Raises:
-        LabError: it has no such list.
+        LabError: it has no list of layers.
     """
-    lists = [m for m in body.modules() if isinstance(m, nn.ModuleList) and len(m)]
-    if not lists:
-        raise LabError(f"{type(body).__name__} has no list of layers whose hidden states could be replaced")
-    largest = max(lists, key=lambda m: sum(p.numel() for p in m.parameters()))
     called: list[tuple[nn.Module, Tensor]] = []
 
     def note(layer: nn.Module, args: tuple[Any, ...], given: dict[str, Any]) -> None:
         called.append((layer, args[0] if args else given["hidden_states"]))
 
-    hooks = [m.register_forward_pre_hook(note, with_kwargs=True) for m in largest]
+    hooks = [m.register_forward_pre_hook(note, with_kwargs=True) for m in layers_of(body)]
     try:
         with torch.no_grad():
             run()
@@ -79,3 +73,15 @@ def layer_calls(body: nn.Module, run: Callable[[], Any]) -> list[tuple[nn.Module
         for hook in hooks:
             hook.remove()
     return called
+
+
+def layers_of(body: nn.Module) -> nn.ModuleList:
+    """The layers of a body: its largest list of modules.
+
+    Raises:
+        LabError: it has no such list.
+    """
+    lists = [m for m in body.modules() if isinstance(m, nn.ModuleList) and len(m)]
+    if not lists:
+        raise LabError(f"{type(body).__name__} has no list of layers")
+    return max(lists, key=lambda m: sum(p.numel() for p in m.parameters()))

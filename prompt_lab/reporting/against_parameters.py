@@ -1,0 +1,157 @@
+"""The score against the number of trained parameters as a picture: a point a paradigm, a panel a task, backbone and K."""
+
+import math
+from collections import Counter
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from prompt_lab.reporting import labels, points
+from prompt_lab.reporting.against_setting import NAMED
+from prompt_lab.reporting.columns import scaled
+from prompt_lab.reporting.labels import Label
+from prompt_lab.reporting.picture import COLOURS, OTHER, heading
+from prompt_lab.reporting.points import GUESS, Look, limits, percents
+from prompt_lab.reporting.rows import MAJORITY, Row, groups
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+APART = 2
+"""There is something to see where one paradigm trains so many times as many parameters as another."""
+STEP, BREADTH, SEEDS, MARGIN, NAMES = 0.012, 0.07, 0.005, 0.1, 0.26
+"""Shares of the way from the fewest parameters to the most: between points that stand beside each other, and the most that any number
+of them takes; from a mean to its seeds; left of all points; and right of them."""
+DECADES = 1.5
+"""Over more of them, powers of ten are enough on the axis."""
+MARKER = "D"
+
+
+def curves(rows: Sequence[Row], path: Path) -> None:
+    """Write the picture as PNG. Nothing is shown, and matplotlib's own settings stay as they are.
+
+    Raises:
+        LabError: the file cannot be written.
+    """
+    points.save(draw(rows), path)
+
+
+def panels(rows: Sequence[Row]) -> list[list[Row]]:
+    """The groups in which some paradigm trains at least twice as many parameters as another that trains any.
+
+    Values of a setting that changes nothing about that number, such as a learning rate, are not counted, nor drawn.
+    """
+    found = [(part, [row.trained_parameters or 0 for row in _trained(part)]) for part in groups(rows)]
+    return [part for part, numbers in found if numbers and max(numbers) >= APART * min(numbers)]
+
+
+def draw(rows: Sequence[Row]) -> "Figure":
+    """The figure. There must be a panel.
+
+    Parameters stand on a logarithmic scale, and below them their share of all. Bars show one sample standard deviation, faint dots
+    the seeds. Paradigms with nearly as many parameters stand a little beside each other, so that none hides another. Those that train
+    nothing are dashed lines, and the majority class is a dotted one.
+    """
+    from matplotlib.lines import Line2D
+
+    parts = panels(rows)
+    figure, axes = points.panes(len(parts), 5.2, 4.2, 7.4, 0.4)
+    strategies = [s for s in (*COLOURS, None) if any(row.strategy == s for part in parts for row in _trained(part))]
+    handles: list[Any] = [
+        Line2D([], [], marker=MARKER, linestyle="", color=COLOURS.get(s or "", OTHER), label=s or "other")
+        for s in strategies
+    ]
+    handles += points.keys(guessed=False)
+    columns = 3 if len(parts) == 1 else 6
+    figure.legend(handles=handles, loc="outside lower center", ncols=columns, frameon=False, fontsize=8)
+    named = []
+    for axis, part in zip(axes, parts, strict=True):
+        shown = [row for one in parts for row in one if row.task == part[0].task and row.paradigm != "random"]
+        named.append(_panel(axis, part, limits(shown)))
+    figure.dpi = points.DPI  # letters are not equally wide at another
+    figure.draw_without_rendering()  # where there is room for names is known once there is a layout
+    for axis, names in zip(axes, named, strict=True):
+        labels.write(axis, names, labels.drawn(axis))
+    return figure
+
+
+def _panel(axis: "Axes", part: Sequence[Row], bounds: tuple[float, float]) -> list[Label]:
+    """Draw all but the names, which are returned: the best paradigm's first."""
+    trained = sorted(_trained(part), key=lambda row: (row.trained_parameters or 0, row.paradigm))
+    places = [math.log10(row.trained_parameters or 1) for row in trained]
+    span = max(places[-1] - places[0], 1.0)
+    left, right = places[0] - MARGIN * span, places[-1] + NAMES * span
+    axis.set_xlim(left, right)
+    axis.set_ylim(*bounds)
+    names = []
+    for row, at in zip(trained, _beside(places, span), strict=True):
+        points.point(axis, at, row, _look(row), at + SEEDS * span)
+        names.append(Label(row.paradigm, at, percents(row)[1], _look(row).colour))
+    lines = [
+        _line(axis, row, left + (right - left) * (0.1 + 0.2 * (i % 3)))
+        for i, row in enumerate(row for row in part if row.n and not row.trained_parameters)
+    ]
+    majority = next(row for row in part if row.paradigm == MAJORITY)
+    points.guess(axis, majority.mean)
+    if majority.mean is not None:
+        lines.append(Label(MAJORITY, right - 0.15 * (right - left), 100 * majority.mean, GUESS))
+    _dress(axis, trained, places)
+    return sorted(names, key=lambda name: -name.y) + lines
+
+
+def _line(axis: "Axes", row: Row, at: float) -> Label:
+    """A paradigm that trains nothing; its name stands near a place."""
+    _, mean, sd = percents(row)
+    colour = COLOURS.get(row.strategy or "", OTHER)
+    axis.axhline(mean, color=colour, linestyle="--", linewidth=1.2, zorder=1.5)
+    if sd is not None:
+        axis.axhspan(mean - sd, mean + sd, color=colour, alpha=0.07, linewidth=0)
+    return Label(row.paradigm, at, mean, colour)
+
+
+def _dress(axis: "Axes", trained: Sequence[Row], places: Sequence[float]) -> None:
+    row, low, high = trained[0], *axis.get_xlim()
+    of = min((row.trained_parameters or 0) / (row.trained_share or 1.0) for row in trained)
+    steps = (1,) if places[-1] - places[0] > DECADES else (1, 2, 5)
+    ticks = [n * 10**e for e in range(max(math.floor(low), 0), math.ceil(high)) for n in steps]
+    ticks = [n for n in ticks if low <= math.log10(n) <= high]
+    axis.set_xticks(
+        [math.log10(n) for n in ticks], [f"{scaled(n).replace('.0', '')}\n{_percent(n / of)}" for n in ticks]
+    )
+    axis.locator_params(axis="y", nbins=7)
+    points.dress(axis, heading(row.title), "trained parameters, and their share of all", row.metric)
+
+
+def _percent(share: float) -> str:
+    return f"{100 * share:.2g} %" if share < 0.1 else f"{100 * share:.0f} %" if share <= 1 else ""
+
+
+def _beside(places: Sequence[float], span: float) -> list[float]:
+    """Places, in their order, with room between those that are too near to each other."""
+    runs: list[list[float]] = []
+    for place in places:
+        if runs and place - runs[-1][-1] < STEP * span:
+            runs[-1].append(place)
+        else:
+            runs.append([place])
+    return [
+        place + (number - (len(run) - 1) / 2) * min(STEP, BREADTH / len(run)) * span
+        for run in runs
+        for number, place in enumerate(run)
+    ]
+
+
+def _trained(part: Sequence[Row]) -> list[Row]:
+    """The paradigms that train something, without those that train as much whatever the value of a setting."""
+    settings = Counter(_setting(row) for row in part)
+    return [row for row in part if row.n and row.trained_parameters and settings[_setting(row)] == 1]
+
+
+def _setting(row: Row) -> object:
+    named = NAMED.fullmatch(row.paradigm)
+    return (named["paradigm"], named["setting"], row.trained_parameters) if named else row.paradigm
+
+
+def _look(row: Row) -> Look:
+    return Look(COLOURS.get(row.strategy or "", OTHER), MARKER)
