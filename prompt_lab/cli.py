@@ -28,6 +28,10 @@ def main(words: Sequence[str] | None = None) -> int:
             from prompt_lab.commands import pretrain
 
             return pretrain.main(given[1:])
+        if given[:1] == ["predict"]:
+            from prompt_lab.commands import predict
+
+            return predict.main(given[1:])
         options = _parser().parse_args(given)
         return options.run(options)
     except LabError as error:
@@ -60,6 +64,19 @@ def _parser() -> argparse.ArgumentParser:
     )
     report = _command(commands, "report", _report, "the comparison table of finished runs again")
     report.add_argument("runs", type=Path, help="folder of results")
+    for command in (compare, report):
+        command.add_argument(
+            "--columns",
+            choices=("scores", "cost"),
+            default="scores",
+            help="cost: trained parameters, bytes stored, seconds a step and peak memory, against fine_tuning (default: scores)",
+        )
+    commands.add_parser(
+        "predict", help='labels of texts, by finished runs: prompt-lab predict --run RUN --text "…"', add_help=False
+    )
+    merge = _command(commands, "merge", _merge, "what a run learnt, as plain weights for transformers")
+    merge.add_argument("--run", dest="folder", type=Path, required=True, help="folder of a finished run")
+    merge.add_argument("--out", type=Path, required=True, help="folder to write; it must not be there yet")
     show = _command(commands, "show", _show, "what a model really reads of three examples, token by token")
     show.add_argument("--data.task", dest="task", required=True, help="name of a task, or path of your own")
     show.add_argument(
@@ -101,13 +118,19 @@ def _list(options: argparse.Namespace) -> int:
 def _compare(options: argparse.Namespace) -> int:
     from prompt_lab.commands import compare
 
-    return compare.main(options.suite, options.out, dry_run=options.dry_run)
+    return compare.main(options.suite, options.out, dry_run=options.dry_run, shown=options.columns)
 
 
 def _report(options: argparse.Namespace) -> int:
     from prompt_lab.commands import compare
 
-    return compare.report_folder(options.runs)
+    return compare.report_folder(options.runs, options.columns)
+
+
+def _merge(options: argparse.Namespace) -> int:
+    from prompt_lab.commands import merge
+
+    return merge.main(options.folder, options.out)
 
 
 def _show(options: argparse.Namespace) -> int:

@@ -1,4 +1,4 @@
-"""A task's texts from the user's own files: CSV, TSV, JSON lines or Parquet, each problem told with its line."""
+"""A task's texts from the user's own files: CSV, TSV, JSON lines, Parquet or plain lines, each problem told with its line."""
 
 import csv
 import gzip
@@ -26,7 +26,7 @@ class Files:
 
     Columns (keys) are the task's fields and ``label``; others are ignored. A label is one of the task's names, or the
     number of its class; for a task with bounds it is a number between them. ``unlabeled`` needs no labels, and any that
-    it has are not read.
+    it has are not read; for a task of one field it may be a ``.txt`` file, with a text in every line.
 
     Attributes:
         train: file to draw training examples from.
@@ -199,6 +199,15 @@ def _json_lines(text: str, wanted: Sequence[str]) -> Rows:
             yield line, row if isinstance(row, dict) else LabError("each line must be one JSON object")
 
 
+def _lines(text: str, wanted: Sequence[str]) -> Rows:
+    if len(wanted) > 1:
+        yield 1, LabError(f"a .txt file has one text a line and nothing else, but {', '.join(wanted)} are needed")
+        return
+    for line, written in enumerate(text.split("\n"), 1):
+        if written.strip():
+            yield line, {wanted[0]: written}
+
+
 def _parquet(data: bytes, wanted: Sequence[str]) -> Rows:
     import pyarrow as pa
     import pyarrow.parquet as pq
@@ -220,5 +229,6 @@ _KINDS: dict[str, Callable[[bytes, Sequence[str]], Rows]] = {
     ".jsonl": _decoded(_json_lines),
     ".ndjson": _decoded(_json_lines),
     ".json": _decoded(_json_lines),
+    ".txt": _decoded(_lines),
     ".parquet": _parquet,
 }
