@@ -160,25 +160,40 @@ class TestApply:
 
 
 class TestRefused:
-    @pytest.mark.parametrize("targets", [["nonsense"], ["query", "nonsense"], ["uery", "nonsense"]])
-    def test_targets_that_are_not_there(self, targets: list[str]) -> None:
-        wrong = [t for t in targets if t != "query"]
+    @pytest.mark.parametrize(
+        ("targets", "wrong"),
+        [
+            (["nonsense"], "nonsense"),
+            (["query", "nonsense"], "nonsense"),
+            (["uery", "nonsense"], "uery"),
+            (["ense"], "ense"),
+        ],
+    )
+    def test_targets_that_are_not_there(self, targets: list[str], wrong: str) -> None:
+        """The first of them is named, and what there is."""
         with pytest.raises(LabError) as error:
             applied("tiny-masked", targets=targets)
         assert str(error.value) == (
-            f"no linear layer of 'tiny-masked' ends in {wrong}; they end in dense, key, query, value"
+            f"no linear layer of 'tiny-masked' ends in {wrong!r}, nor is that one of the roles query, key, value, attention_out, "
+            "feed_in, feed_out; they end in dense, key, query, value"
         )
 
     def test_no_targets(self) -> None:
-        with pytest.raises(LabError, match=r"ends in \[\]; they end in dense, key"):
+        with pytest.raises(LabError, match="tiny-masked"):
             applied("tiny-masked", targets=[])
 
     def test_the_head_is_no_target(self) -> None:
-        with pytest.raises(LabError, match=r"ends in \['lm_head'\]; they end in down_proj"):
+        with pytest.raises(LabError, match=r"ends in 'lm_head', nor is .* they end in down_proj"):
             applied("llama", targets=["lm_head"])
 
+    def test_a_role_that_a_model_has_no_names_for(self) -> None:
+        with pytest.raises(
+            LabError, match=r"no linear layer of CopyingModel has a name that is known for the role 'query'"
+        ):
+            applied("copycat", targets=["query"])
+
     def test_a_model_without_linear_layers(self) -> None:
-        with pytest.raises(LabError, match=r"no linear layer of 'copycat' ends in \[\]; they end in nothing"):
+        with pytest.raises(LabError, match="'copycat' has no linear layers in its body"):
             applied("copycat")
 
     @pytest.mark.parametrize("rank", [0, -1])
