@@ -100,7 +100,7 @@ class TestPenalty:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # there is no trainer to log to
             added = module.training_step(reads, 0) - module.loss(module(reads), reads)
-        assert float(added) == pytest.approx(float(module.tuning.penalty(module.backbone)), rel=1e-4)
+        assert float(added) == pytest.approx(module.tuning.penalty(module.backbone).item(), rel=1e-4)
         assert float(added) > 0.1
 
 

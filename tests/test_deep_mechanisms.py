@@ -277,5 +277,5 @@ class TestCopycat:
         assert [int(row.argmax()) for row in logits(backbone, reads)] == ([token] * 3 if wins else [20, 21, 22])
 
     def test_has_no_layers_to_replace_states_in(self) -> None:
-        with pytest.raises(LabError, match="Copying has no list of layers whose hidden states could be replaced"):
+        with pytest.raises(LabError, match="Copying has no list of layers"):
             put_in(load_backbone("copycat").fresh(), "hidden_states")
