@@ -222,9 +222,6 @@ class TestRefused:
         with pytest.raises(LabError, match="has 'ada_lora' already"):
             tuned(Mixture([AdaLora(), AdaLora()]), "bert")
 
-    @pytest.mark.xfail(
-        reason="peft's own error with Lora first; with AdaLora first, AdaLora gets no gradient", strict=True
-    )
     @pytest.mark.parametrize("lora_first", [True, False])
     def test_beside_lora_works_or_is_refused(self, lora_first: bool) -> None:
         parts = [Lora(rank=2), AdaLora(rank=2, first_rank=3)]

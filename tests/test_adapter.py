@@ -151,9 +151,6 @@ class TestWhatMoves:
         found = moving(tuned(Adapter(), "bert"))
         assert all(n.startswith("houlsby_adapters.") for n in found)
 
-    @pytest.mark.xfail(
-        reason="freeze_head sees the model alone: a decoder's adapters are trained and stored", strict=True
-    )
     @pytest.mark.parametrize("gated", [False, True])
     def test_a_decoder_that_is_not_read_has_none_that_move(self, gated: bool) -> None:
         module = Subject(lambda: FineTuning(tuning=Adapter("pfeiffer", gated=gated)), "tiny-seq2seq").built()

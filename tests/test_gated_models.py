@@ -198,9 +198,6 @@ class TestInModels:
                 del module._forward_hooks[key]
         independent(one, two, "bert")
 
-    @pytest.mark.xfail(
-        reason="freeze_head sees the model alone: the gates of a decoder that is not read move", strict=True
-    )
     @pytest.mark.parametrize("method", ["lora", "houlsby_adapters"])
     def test_gates_of_a_decoder_that_is_not_read_do_not_move(self, method: str) -> None:
         module = Subject(lambda: FineTuning(tuning=GATED[method]()), "tiny-seq2seq").built()

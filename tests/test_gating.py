@@ -20,7 +20,6 @@ from prompt_lab.tuning.gating import Gate, gates
 import runs
 from test_backbones import made
 
-COUNTED = "the texts of the last training step are counted with those of the evaluation that follows it"
 KINDS = ("tiny-masked", "tiny-causal", "tiny-seq2seq")
 
 
@@ -63,7 +62,6 @@ class TestGate:
         gate(self.HIDDEN.log())
         assert gate.mean == pytest.approx((0.5 + 0.625) / 2), "a training step begins anew"
 
-    @pytest.mark.xfail(reason=COUNTED, strict=True)
     def test_mean_is_over_texts_that_were_read_without_a_step_since_then(self) -> None:
         gate, backbone = self.made()
         gate(self.HIDDEN.log())
@@ -91,7 +89,6 @@ def finished(out: Path, *changes: Any, file: Path | None = None) -> tuple[Experi
 
 
 class TestRuns:
-    @pytest.mark.xfail(reason=COUNTED, strict=True)
     def test_facts_are_means_over_the_texts_of_the_evaluation(self, tmp_path: Path) -> None:
         """Validation and test, after the last step, each text once."""
         change = {"model": {"init_args": {"tuning": LORA}}, "trainer": {"check_val_every_n_epoch": 100}}

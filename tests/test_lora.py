@@ -179,7 +179,7 @@ class TestRefused:
         )
 
     def test_no_targets(self) -> None:
-        with pytest.raises(LabError, match="tiny-masked"):
+        with pytest.raises(LabError, match="targets is empty"):
             applied("tiny-masked", targets=[])
 
     def test_the_head_is_no_target(self) -> None:

@@ -152,10 +152,7 @@ class TestEveryArchitecture:
             assert last < first < second < third
 
     @architectures
-    def test_what_ends_attention_comes_behind_what_begins_it(self, name: str, request: pytest.FixtureRequest) -> None:
-        if name == "mobilebert":
-            reason = "bottleneck.attention.dense narrows what queries and keys read; it is no end of attention"
-            request.applymarker(pytest.mark.xfail(reason=reason, strict=True))
+    def test_what_ends_attention_comes_behind_what_begins_it(self, name: str) -> None:
         order = [site for site, _ in called(name)]
         for site in order:
             if "attention_out" in site.roles:

@@ -44,6 +44,7 @@ class Backbone(nn.Module):
         self.reader = reader
         self.missing = missing
         self._origin: list[Self] = []  # in a list, or it would be a part of this module
+        self._beside: list[tuple[nn.Module, nn.Module]] = []
 
     def fresh(self) -> Self:
         """A copy with weights of its own, so that what one experiment does to it is not there for the next."""
@@ -98,7 +99,13 @@ class Backbone(nn.Module):
     def head_parameters(self) -> list[nn.Parameter]:
         """What ``hidden`` does not run: the language-model head without the word embeddings it shares, a decoder."""
         read = {id(p) for p in self._body().parameters()}
-        return [p for p in self.model.parameters() if id(p) not in read]
+        layers = {id(m) for m in self._body().modules()}
+        beside = [p for layer, added in self._beside if id(layer) not in layers for p in added.parameters()]
+        return [p for p in self.model.parameters() if id(p) not in read] + beside
+
+    def put_beside(self, layer: nn.Module, added: nn.Module) -> None:
+        """Remember that something new runs with a layer of the model, and only with that."""
+        self._beside.append((layer, added))
 
     def hidden(self, batch: Inputs) -> Tensor:
         """Hidden states of the last layer, without the language-model head: [B*G, T, D]. For seq2seq models, the encoder's."""

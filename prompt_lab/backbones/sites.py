@@ -119,6 +119,8 @@ def _site(name: str, module: nn.Module) -> Site | None:
         return None
     layer, inner = numbered.groups()
     *path, last = inner.split(".")
+    if "bottleneck" in path:  # MobileBERT narrows what its attention reads by layers that are called like its own
+        return None
     of_attention = any("att" in part.lower() for part in path)
     known = _ATTENTION if of_attention else _FEED
     tails = {last, ".".join(inner.split(".")[-2:])}

@@ -119,7 +119,7 @@ class Together(Paradigm):
     def training_step(self, batch: Encoded, batch_idx: int) -> Tensor:
         """The mean loss over the examples of all tasks."""
         loss = torch.stack([part.loss(scores, own) * len(own) for part, scores, own in self._each(batch)]).sum()
-        loss = loss / len(batch)
+        loss = loss / len(batch) + self.tuning.penalty(self.backbone)
         self.log("train/loss", loss, prog_bar=True, batch_size=len(batch))
         return loss
 

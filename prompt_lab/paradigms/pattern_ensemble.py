@@ -122,6 +122,7 @@ class PatternEnsemble(Paradigm):
             return super().training_step(batch, batch_idx)
         losses = [self.loss(scores_BC, batch) for scores_BC in self.members.each(self.backbone, batch)]
         loss = (torch.stack(losses) * ensembling.shares(self.members.weight_M)).sum()
+        loss = loss + self.tuning.penalty(self.backbone)
         self.log("train/loss", loss, prog_bar=True, batch_size=len(batch))
         return loss
 

@@ -23,6 +23,7 @@ class AdaLora(Tuning):
     P and Q are kept near orthogonal by a penalty: as in the authors' code the mean norm of P^T P - 1 and of Q Q^T - 1, where
     equation 4 has the sum of its squares. Ranks that were taken away are stored as zeros, so that peft can load them. A fit of
     so few steps that nothing could be weighed keeps them all; the record has the rank of every layer.
+    With ``select: dev_k`` the state that is gone back to may be from before the last rank was taken away.
 
     Args:
         rank: in the mean, at the end.

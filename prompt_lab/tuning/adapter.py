@@ -76,9 +76,11 @@ class Adapter(Tuning):
                 size = reads.sizes[0] if self.kind == "parallel" else site.sizes[1]
                 made = Bottleneck((size, site.sizes[1]), self.width, _ACTIVATIONS[self.activation](), self.scale)
                 made.attach(reads.module, site.module)
+                backbone.put_beside(site.module, made)
                 found[site.name.replace(".", " ")] = made
                 if held is not None:
                     made.gate = [held[0].add(site.name, size, held[1])]
+                    backbone.put_beside(site.module, made.gate[0])
 
     def callbacks(self, backbone: Backbone) -> list[pl.Callback]:
         """How far the gates are open."""

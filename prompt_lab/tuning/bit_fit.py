@@ -5,7 +5,7 @@ from typing import Literal
 from torch import nn
 
 from prompt_lab.backbones.backbone import Backbone
-from prompt_lab.backbones.sites import Role, is_linear, plain, with_role
+from prompt_lab.backbones.sites import Role, plain, with_role
 from prompt_lab.errors import LabError
 from prompt_lab.optimizing import Optimizer
 from prompt_lab.tuning.base import Tuning
@@ -18,7 +18,7 @@ class BitFit(Tuning):
 
     Args:
         biases: ``all`` of them, or the paper's ``subset``: those of the queries and of the feed-forward network's first layer (b_q and
-            b_m2), about half as many.
+            b_m2), about half as many. Where a model makes queries, keys and values in one (GPT-2), all three have one bias.
         learning_rate: of the biases.
         dropout: whether the backbone's dropout is on during training.
         optimizer: AdamW or Adafactor.
@@ -43,11 +43,9 @@ class BitFit(Tuning):
             LabError: the model has none, or queries and feed-forward network are not known by their names.
         """
         if self.biases == "all":
-            modules = [pair for body in backbone.bodies() for pair in body.named_modules()]
-            # LayerNorm trains copies; the layers that they took the place of are still there
-            replaced = {id(m) for n, m in modules if n.endswith(".base_layer") and not is_linear(m)}
-            own = [m.named_parameters(recurse=False) for _, m in modules if id(m) not in replaced]
-            found = [p for parameters in own for n, p in parameters if n == "bias"]
+            modules = [m for body in backbone.bodies() for m in body.modules()]
+            named = [pair for m in modules for pair in m.named_parameters(recurse=False)]
+            found = [p for n, p in named if n == "bias"]
         else:
             layers = [plain(s.module) for role in _ROLES for s in with_role(backbone, role)]
             found = [m.bias for m in layers if isinstance(m.bias, nn.Parameter)]

@@ -27,7 +27,8 @@ class Gate(nn.Module):
         nn.init.normal_(self.line.weight, std=0.02)
         nn.init.zeros_(self.line.bias)
         self._seen = [seen]  # in a list, or it would be a part of this module
-        self._sum, self._texts = 0.0, 0
+        self._sum: Tensor | float = 0.0
+        self._texts, self._is_step = 0, False
         self._now: Tensor | None = None
 
     def read(self, module: nn.Module, args: Sequence[Tensor]) -> None:
@@ -62,12 +63,13 @@ class Gate(nn.Module):
     @property
     def mean(self) -> float:
         """How far it was open on average: in the last training step, or over all texts since then that were read without one."""
-        return self._sum / max(1, self._texts)
+        return float(self._sum) / max(1, self._texts)
 
     def _note(self, gate_B: Tensor) -> None:
-        if torch.is_grad_enabled():
+        if torch.is_grad_enabled() or self._is_step:
             self._sum, self._texts = 0.0, 0
-        self._sum += float(gate_B.sum())
+        self._is_step = torch.is_grad_enabled()
+        self._sum = self._sum + gate_B.sum()
         self._texts += len(gate_B)
 
 
@@ -135,6 +137,7 @@ def gate_low_rank(backbone: Backbone, adapter: str, names: Iterable[str]) -> Non
     for name in names:
         layer: Any = backbone.model.get_submodule(name)
         gate = found.add(name, layer.lora_A[adapter].in_features, seen)
+        backbone.put_beside(layer, gate)
         layer.register_forward_pre_hook(gate.read)
         layer.lora_B[adapter].register_forward_hook(gate.hold_back)
 

@@ -23,7 +23,7 @@ class Lora(Tuning):
         targets: the linear layers that get matrices: roles (``query``, ``key``, ``value``, ``attention_out``, ``feed_in``,
             ``feed_out``), or endings of their names, such as ``output.dense``; all of the body by default.
         rslora: divide alpha by the root of the rank instead (rsLoRA: Kalajdzievski 2023, theorem 3.2).
-        dora: train the length of each column of W beside its direction (DoRA: Liu et al. 2024, equation 5).
+        dora: train the length of each output's weights, a row of W, beside their direction (DoRA: Liu et al. 2024, equation 5).
         gated: let a gate in each layer say how much of what the matrices add is added (UniPELT: Mao et al. 2022, section 3.2).
         learning_rate: of the matrices.
         weight_decay: AdamW's.

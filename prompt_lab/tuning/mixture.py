@@ -11,6 +11,7 @@ from prompt_lab.errors import LabError
 from prompt_lab.templates import Template
 from prompt_lab.trees import merged
 from prompt_lab.tuning.base import Tuning
+from prompt_lab.tuning.injecting import replaced
 
 if TYPE_CHECKING:
     from prompt_lab.answers import Answer
@@ -70,6 +71,8 @@ class Mixture(Tuning):
             for parameter in before:
                 parameter.requires_grad_(True)  # a library may freeze all that is not its own
             known = {id(p) for p in before}
+            for parameter in replaced(backbone):
+                parameter.requires_grad_(False)
             self._own.append({id(p) for p in backbone.parameters() if p.requires_grad} - known)
 
     def groups(self, module: nn.Module, learning_rate: float | None = None) -> list[dict[str, Any]]:
