@@ -208,6 +208,9 @@ def _with_adapter(model: Any, settings: str) -> Any:
 
     with warnings.catch_warnings():  # peft asks transformers in a way that transformers has deprecated
         warnings.simplefilter("ignore", FutureWarning)
+        warnings.filterwarnings(
+            "ignore", "Adapter name"
+        )  # it begins like peft's own names of parameters, which does no harm
         given = json.loads(settings)
         name = given.pop("adapter_name", "default")
         return peft.get_peft_model(model, peft.get_peft_config(given), adapter_name=name)

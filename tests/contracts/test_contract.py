@@ -27,7 +27,7 @@ CASES = [
 
 
 def test_no_subject_is_lost() -> None:
-    assert len(PARADIGMS) >= 7
+    assert len(PARADIGMS) >= 15
     assert len(checks()) == 13
     # zero_shot trains nothing, so 6 of the clauses apply to it; fine_tuning does not read at a mask; the students of pet and ipet
     # do neither that nor learn labels
