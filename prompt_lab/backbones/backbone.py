@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from prompt_lab.backbones.attention import quick_attention
 from prompt_lab.backbones.reader import Reader
 from prompt_lab.backbones.vocabulary import cross_entropy
 from prompt_lab.batch import Encoded, Inputs
@@ -109,7 +110,8 @@ class Backbone(nn.Module):
 
     def hidden(self, batch: Inputs) -> Tensor:
         """Hidden states of the last layer, without the language-model head: [B*G, T, D]. For seq2seq models, the encoder's."""
-        return self._body()(**self._inputs(batch)).last_hidden_state
+        with quick_attention(batch.input_ids):
+            return self._body()(**self._inputs(batch)).last_hidden_state
 
     def slot_logits(self, batch: Encoded, tokens: Tensor | None = None) -> Tensor:
         """Logits at the answer slots. Only the hidden states there go through the vocabulary projection.
@@ -131,7 +133,7 @@ class Backbone(nn.Module):
 
         hook = self._last_body().register_forward_hook(keep_slots)
         try:
-            with self._vocabulary(tokens):
+            with self._vocabulary(tokens), quick_attention(batch.input_ids):
                 logits_RNU = self.model(**self._inputs(batch), **self._decoder_inputs(batch)).logits
         finally:
             hook.remove()
