@@ -1,15 +1,12 @@
 """Lightning callbacks of a run: its progress bar, and the state that is tested."""
 
-from typing import Any, Literal
+from typing import Any
 
 import lightning.pytorch as pl
 from torch import Tensor
 
 from prompt_lab.errors import LabError
 from prompt_lab.progress import Bars
-
-Selection = Literal["fixed", "dev_k"]
-"""Which state of a fit is tested: the last one, or the best on the validation examples."""
 
 
 class ProgressCallback(pl.Callback):
@@ -62,7 +59,7 @@ class BestValidation(pl.Callback):
         """
         if not self._state:
             raise LabError(
-                f"select: dev_k goes back to the best of the validated states, but this fit of {trainer.global_step} steps was "
+                f"this way to select goes back to the best of the validated states, but this fit of {trainer.global_step} steps was "
                 "never validated. Lower trainer.check_val_every_n_epoch, or use select: fixed."
             )
         module.load_moved(self._state)

@@ -1,6 +1,6 @@
 """One experiment: a paradigm, its data, a backbone and their settings, checked before anything heavy is loaded."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -8,12 +8,12 @@ from typing import Any
 import lightning.pytorch as pl
 
 from prompt_lab.backbones.load import checkpoint
-from prompt_lab.callbacks import Selection
 from prompt_lab.data.few_shot import FewShotData
 from prompt_lab.errors import LabError
 from prompt_lab.paradigms import Paradigm
 from prompt_lab.reporting import files
 from prompt_lab.reporting.tracking import WandbMode
+from prompt_lab.selection.regimes import Name, regime
 from prompt_lab.trainer import make_trainer
 
 
@@ -24,7 +24,11 @@ class Run:
     Attributes:
         backbone: a packaged backbone, the folder of a local one, or a hub id with an optional ``@revision``.
         name: what the run is called in paths and tables; the paradigm's file name by default.
-        select: which state is tested: the last (``fixed``), or the best on validation (``dev_k``).
+        select: which state of the fit is tested: the last (``fixed``) or the best on validation (``dev_k``); and how one of several
+            ``candidates`` is chosen: by ``dev_k``, ``multi_split``, ``cv`` or ``mdl``. ``oracle`` goes by the test, to compare with.
+        candidates: settings to choose from, each laid over this run's: of the model, the trainer, the batch size and length.
+        parts: how many folds, blocks or splits ``cv``, ``mdl`` and ``multi_split`` cut the labelled examples into.
+        trials: how many settings had been tried to find these, for the record.
         init_seed: seeds new parameters and dropout; the split's seed by default.
         order_seed: seeds the order of training examples; the split's seed by default.
         save_model: keep what moved as ``delta.safetensors`` beside the record.
@@ -36,7 +40,10 @@ class Run:
 
     backbone: str = "minilm-mlm"
     name: str | None = None
-    select: Selection = "fixed"
+    select: Name = "fixed"
+    candidates: list[dict[str, Any]] | None = None
+    parts: int = 4
+    trials: int = 1
     init_seed: int | None = None
     order_seed: int | None = None
     save_model: bool = True
@@ -57,6 +64,8 @@ class Experiment:
         trainer: arguments of ``lightning.pytorch.Trainer``.
         settings: the settings that differ from the defaults: what makes this run the one it is.
         config: all settings.
+        candidates: each makes one of the experiments that this one chooses from.
+        chosen: what the record says of the choice between candidates, once it has been made.
     """
 
     paradigm: Paradigm
@@ -65,6 +74,8 @@ class Experiment:
     trainer: Mapping[str, Any] = field(default_factory=dict)
     settings: Mapping[str, Any] = field(default_factory=dict)
     config: Mapping[str, Any] = field(default_factory=dict)
+    candidates: Sequence[Callable[[], "Experiment"]] = ()
+    chosen: Mapping[str, Any] | None = None
 
     @property
     def name(self) -> str:
@@ -94,6 +105,10 @@ class Experiment:
         self.paradigm.prepare(self.data.task, reader)
         # one example shows whether the pattern leaves room for the text
         self.paradigm.encoder(self.data).encode(self.data.sealed_test()[:1], labels=False)
+        if self.candidates:
+            _ = regime(self.run.select).parts(self.data, self.run.parts)
+        for candidate in self.candidates:
+            candidate().check()
 
     @property
     def init_seed(self) -> int:

@@ -8,7 +8,7 @@ from contextlib import redirect_stderr
 from dataclasses import dataclass
 from typing import Any
 
-from jsonargparse import ArgumentError, Namespace
+from jsonargparse import ArgumentError, Namespace, set_parsing_settings
 from lightning.pytorch import Trainer
 from lightning.pytorch.cli import LightningArgumentParser
 
@@ -19,9 +19,12 @@ from prompt_lab.errors import LabError
 from prompt_lab.experiment import Experiment, Run
 from prompt_lab.paradigms import Paradigm
 from prompt_lab.refusals import refusal
+from prompt_lab.selection import candidates
 from prompt_lab.tasks import load_task
 from prompt_lab.trainer import OWNED
 from prompt_lab.trees import identity
+
+set_parsing_settings(instantiate_subclass_spec_in_any=False)  # candidates are settings, not objects
 
 Parser = Callable[[], LightningArgumentParser]
 
@@ -59,8 +62,10 @@ class Settings:
         checkpoint(self.config.backbone)
         made = instantiate(parser, self.config)
         run = Run(**{name: made[name] for name in Run.__dataclass_fields__})
+        candidates.check(run)
         trainer = {k: v for k, v in vars(made.trainer).items() if v is not None}
-        return Experiment(made.model, made.data, run, trainer, self.identity, self.everything)
+        others = [parse_tree(tree).experiment for tree in candidates.trees(self.everything)]
+        return Experiment(made.model, made.data, run, trainer, self.identity, self.everything, others)
 
 
 def parser() -> LightningArgumentParser:

@@ -15,6 +15,7 @@ from torch import Tensor
 
 from prompt_lab.batch import Example
 from prompt_lab.data.batching import mixed
+from prompt_lab.data.few_shot import FewShotData
 from prompt_lab.errors import LabError
 from prompt_lab.experiment import Experiment
 from prompt_lab.paradigms import Paradigm
@@ -62,6 +63,7 @@ class Staging:
 
     Attributes:
         experiment: its paradigm has a backbone.
+        data: what it learns from.
         meter: counts what each stage costs.
         trainer: makes Lightning's trainer for a stage of that name and number of steps.
         predict: label log-probabilities of texts.
@@ -69,6 +71,7 @@ class Staging:
     """
 
     experiment: Experiment
+    data: FewShotData
     meter: Meter
     trainer: MakeTrainer
     predict: Predict
@@ -86,7 +89,7 @@ class Staging:
         experiment, kept = self.experiment, self._kept()
         tested, result = experiment.paradigm, None
         trainer: pl.Trainer | None = None
-        stages = experiment.paradigm.stages(experiment.data)
+        stages = experiment.paradigm.stages(self.data)
         for number in range(1_000_000):
             if number:
                 pl.seed_everything(mixed(experiment.init_seed, number) % 2**32, verbose=False)
@@ -100,7 +103,7 @@ class Staging:
             if not self.done[number:]:
                 trainer, result = self._execute(stage, path, kept)
             if stage.score:
-                trainer = experiment.data.trainer = None
+                trainer = self.data.trainer = None
             else:
                 tested = stage.module
             del stage
@@ -129,7 +132,7 @@ class Staging:
                 tensors[SCORES] = self.predict(stage.module, trainer, stage.score)
             if self.experiment.run.score_stages and stage.data is not None:
                 with self.meter.phase("test"):
-                    tensors[TEST] = self.predict(stage.module, trainer, self.experiment.data.sealed_test())
+                    tensors[TEST] = self.predict(stage.module, trainer, self.data.sealed_test())
         texts = len({e.key for e in examples})
         counted = self.meter.since(before) | (stage.module.fit_facts() if stage.data is not None else {})
         done = Done(stage.name or "fit", len(examples), texts, counted, test_logp=tensors.get(TEST))
@@ -141,7 +144,7 @@ class Staging:
 
     def _kept(self) -> "_Kept":
         experiment = self.experiment
-        told = [experiment.settings, experiment.data.facts(), experiment.identity()]
+        told = [experiment.settings, self.data.facts(), experiment.identity()]
         key = hashlib.sha256(json.dumps(told, sort_keys=True, default=str).encode()).hexdigest()
         return _Kept(experiment.folder / FOLDER, key)
 

@@ -15,6 +15,7 @@ from prompt_lab.errors import LabError
 from prompt_lab.experiment import Experiment
 from prompt_lab.reporting import delta, files
 from prompt_lab.reporting.results import EXAMPLES
+from prompt_lab.selection.candidates import settings_of
 from prompt_lab.tasks import Task
 from prompt_lab.tasks.poles import placed
 
@@ -113,7 +114,7 @@ def read_run(folder: Path) -> StoredRun:
             "itself, and prompt_lab.reporting.delta.load."
         )
     with of_run(folder):
-        experiment = settings.parse_tree(record["config"]).experiment()
+        experiment = settings.parse_tree(settings_of(record)).experiment()
     had, has = list(record["recall_per_class"]), list(experiment.data.task.labels)
     if had != [label for label in has if label in had]:
         raise LabError(

@@ -11,7 +11,7 @@ from prompt_lab.errors import LabError
 
 Tree = dict[str, Any]
 
-INCIDENTAL = ("out", "wandb", "wandb_project", "save_model", "name", "config")
+INCIDENTAL = ("out", "wandb", "wandb_project", "save_model", "name", "config", "trials")
 MACHINE = ("accelerator", "devices", "num_nodes", "strategy")
 """Settings that do not change what is computed, so that a finished run stays finished when they change."""
 
@@ -45,11 +45,33 @@ def merged(*trees: Mapping[str, Any]) -> Tree:
     return result
 
 
+def laid_over(tree: Mapping[str, Any], change: Mapping[str, Any]) -> Tree:
+    """A tree with a change laid over it, in which a class that is another one brings settings of its own."""
+    return _over(tree, _qualified(change, _classes()))
+
+
+def _over(tree: Mapping[str, Any], change: Mapping[str, Any]) -> Tree:
+    result = dict(tree)
+    for key, value in change.items():
+        below = result.get(key)
+        is_same = isinstance(value, Mapping) and isinstance(below, Mapping) and _class(value, below) == _class(below)
+        result[key] = _over(below, value) if is_same else value  # type: ignore[arg-type]
+    return result
+
+
+def _class(*nodes: Mapping[str, Any]) -> Any:
+    return next((node["class_path"] for node in nodes if "class_path" in node), None)
+
+
+def _classes() -> dict[str, str]:
+    return {e.attribute: f"{e.module}.{e.attribute}" for e in discovery.classes()}
+
+
 def identity(tree: Mapping[str, Any]) -> Tree:
     """The part of the given settings that decides what is computed: what makes a run the one it is."""
     kept = {key: value for key, value in tree.items() if key not in INCIDENTAL}
     kept["trainer"] = {key: value for key, value in tree.get("trainer", {}).items() if key not in MACHINE}
-    return _qualified(kept, {e.attribute: f"{e.module}.{e.attribute}" for e in discovery.classes()})
+    return _qualified(kept, _classes())
 
 
 def difference(one: Any, other: Any, path: str = "") -> Iterator[str]:

@@ -64,7 +64,7 @@ PARTS = {
     "": {"schema", "paradigm", "strategy", "task", "backbone", "backbone_revision", "k", "split_seed", "init_seed",
          "order_seed", "selection", "template", "answer", "tuning", "metric", "scores", "recall_per_class", "trivial",
          "collapsed", "data", "budget", "cost", "environment", "trials", "started", "finished", "settings", "config",
-         "stages", "method"},
+         "stages", "method", "chosen"},
     "scores": {f"{split}/{s}" for split in ("test", "val")
                for s in ("acc", "f1_macro", "f1_weighted", "f1", "mcc", "ece", "nll", "auc")},
     "data": {"fingerprint", "test_fingerprint", "train", "validation", "test", "cleaned"},

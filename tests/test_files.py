@@ -182,11 +182,18 @@ def test_record_is_read_as_it_was_written(tmp_path: Path, content: str) -> None:
     [
         (lambda c: c[: len(c) // 2], r"cannot be read \(.*\)"),
         (lambda c: "", r"cannot be read \(.*\)"),
-        (lambda c: "[]", "is no record of schema 1"),
-        (lambda c: c.replace('"schema": 1', '"schema": 2', 1), "is no record of schema 1"),
+        (lambda c: "[]", "it is no JSON object"),
+        (
+            lambda c: c.replace('"schema": 2', '"schema": 3', 1),
+            "its schema is 3, and .* reads 1 and 2; update",
+        ),
+        (
+            lambda c: c.replace('"schema": 2', '"schema": "x"', 1),
+            "its schema is 'x', and .* reads 1 and 2",
+        ),
         (lambda c: c.replace('"cost"', '"costs"', 1), r"lacks \['cost'\]"),
     ],
-    ids=["half", "empty", "a list", "other schema", "part missing"],
+    ids=["half", "empty", "a list", "newer", "other schema", "part missing"],
 )
 def test_corrupt_record_is_named(tmp_path: Path, content: str, spoil: Callable[[str], str], message: str) -> None:
     path = runs.write(tmp_path / "toy" / "record.json", spoil(content))
@@ -196,6 +203,28 @@ def test_corrupt_record_is_named(tmp_path: Path, content: str, spoil: Callable[[
     assert "Delete its folder to run this cell again" in str(caught.value)
     with pytest.raises(LabError, match=message):
         files.read_records(tmp_path)
+
+
+def test_record_of_an_older_schema_is_read_as_one_of_today(tmp_path: Path, content: str) -> None:
+    """As the first version wrote them: without candidates, and without figures of what is frozen, trained and added."""
+    now = json.loads(content)
+    old = now | {"schema": 1, "cost": {k: v for k, v in now["cost"].items() if k != "parameters"}}
+    old["config"] = {k: v for k, v in now["config"].items() if k not in ("candidates", "parts", "trials")}
+    del old["chosen"]
+    read = files.read_record(runs.write(tmp_path / "record.json", json.dumps(old)))
+    assert read["cost"].pop("parameters") == {"total": now["cost"]["total_parameters"]}
+    assert now["cost"].pop("parameters")
+    assert read == now
+
+
+def test_what_cannot_be_read_is_named_and_the_rest_is_read(tmp_path: Path, content: str) -> None:
+    runs.write(tmp_path / "a" / "record.json", content)
+    bad = runs.write(tmp_path / "b" / "record.json", content[:50])
+    runs.write(tmp_path / "c" / "record.json", content)
+    records, problems = files.read_records_loudly(tmp_path)
+    assert records == [json.loads(content)] * 2
+    assert len(problems) == 1
+    assert str(bad) in problems[0]
 
 
 def test_record_that_is_not_text(tmp_path: Path) -> None:

@@ -154,6 +154,13 @@ class FewShotData(pl.LightningDataModule):
         twin.beside = tuple(beside)
         return twin
 
+    def given(self, train: Sequence[Example], validation: Sequence[Example]) -> "FewShotData":
+        """The same data as if these labelled examples had been drawn; no other one is trained on, validated by, or shown."""
+        twin = copy.copy(self)
+        twin.trainer = None
+        twin._draw = replace(self.drawn, train=tuple(train), validation=tuple(validation))
+        return twin
+
     def sealed_test(self) -> tuple[Example, ...]:
         """The test examples with their labels. For the runner alone, after training and selection."""
         return self._test

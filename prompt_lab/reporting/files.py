@@ -11,9 +11,9 @@ from typing import Any
 from filelock import FileLock
 
 from prompt_lab.errors import LabError
+from prompt_lab.reporting import schema
 from prompt_lab.trees import difference, identity
 
-SCHEMA = 1
 RECORD, FAILURE = "record.json", "failed.json"
 _NEEDED = {
     "paradigm", "strategy", "task", "backbone", "k", "split_seed", "metric", "scores", "trivial", "collapsed", "data", "budget",
@@ -99,19 +99,20 @@ def lock(folder: Path) -> FileLock:
 
 
 def read_record(path: Path) -> dict[str, Any]:
-    """A finished run's record.
+    """A finished run's record; one of an older schema as it would be written now.
 
     Raises:
-        LabError: it is no JSON, of another schema, or lacks a part.
+        LabError: it is no JSON, of an unknown schema, or lacks a part.
     """
     try:
         record = json.loads(path.read_text(encoding="utf-8"))
+        if not isinstance(record, dict):
+            raise ValueError("it is no JSON object")
+        record = schema.today(record)
     except (OSError, ValueError) as error:
         raise LabError(
             f"the record {path} cannot be read ({error}). Delete its folder to run this cell again."
         ) from error
-    if not isinstance(record, dict) or record.get("schema") != SCHEMA:
-        raise LabError(f"{path} is no record of schema {SCHEMA}. Delete its folder to run this cell again.")
     if missing := _NEEDED - set(record):
         raise LabError(f"the record {path} lacks {sorted(missing)}. Delete its folder to run this cell again.")
     return record
@@ -160,6 +161,17 @@ def finished(
 def read_records(folder: Path) -> list[dict[str, Any]]:
     """Every record below a folder, in the order of their paths."""
     return [read_record(p) for p in sorted(folder.rglob(RECORD))]
+
+
+def read_records_loudly(folder: Path) -> tuple[list[dict[str, Any]], list[str]]:
+    """Every record below a folder that can be read, in the order of their paths, and what is wrong with the others."""
+    records, problems = [], []
+    for path in sorted(folder.rglob(RECORD)):
+        try:
+            records.append(read_record(path))
+        except LabError as error:
+            problems.append(str(error))
+    return records, problems
 
 
 def _unwritable(path: Path, error: OSError) -> LabError:

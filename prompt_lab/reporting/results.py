@@ -18,7 +18,9 @@ from prompt_lab.reporting import delta, files, scores
 from prompt_lab.reporting.cost import Meter
 from prompt_lab.reporting.environment import environment
 from prompt_lab.reporting.regression import numbers_of
+from prompt_lab.reporting.schema import SCHEMA
 from prompt_lab.reporting.tracking import Tracker
+from prompt_lab.selection.regimes import regime
 from prompt_lab.staging import Done
 from prompt_lab.tasks import poles
 
@@ -53,11 +55,10 @@ class Results:
             found |= self._scores(self.validation_logp, self.data.drawn.validation, "val/")
         trivial = scores.trivial(label_N, len(task.labels))
         budget = self.data.budget()
-        if experiment.run.select == "dev_k":
-            budget["labels_validation"] = len(self.data.drawn.validation)
+        budget["labels_validation"] = regime(experiment.run.select).told(self.data)
         stored = sum(v.numel() * v.element_size() for v in self.module.moved_state().values())
         return {
-            "schema": files.SCHEMA,
+            "schema": SCHEMA,
             **identity,
             "metric": task.primary,
             "scores": found,
@@ -70,7 +71,8 @@ class Results:
             "method": experiment.paradigm.facts(),
             "cost": meter.cost(self.module, stored),
             "environment": environment(),
-            "trials": 1,
+            "trials": experiment.run.trials - 1 + max(1, len(experiment.run.candidates or ())),
+            "chosen": experiment.chosen,
             "started": started.isoformat(timespec="seconds"),
             "finished": datetime.now(UTC).isoformat(timespec="seconds"),
             "settings": dict(experiment.settings),
