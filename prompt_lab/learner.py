@@ -23,6 +23,10 @@ class Learner(pl.LightningModule):
         """Keep only what moved in Lightning's checkpoints."""
         checkpoint["state_dict"] = self.moved_state()
 
+    def reads(self, batch: Any) -> tuple[int, int]:
+        """Rows and tokens that one training step reads, padding left out: those of the batch, unless it is read more than once."""
+        return len(batch.input_ids), batch.tokens
+
     @property
     def is_scaled(self) -> bool:
         """Whether gradients are scaled up, as they are in float16."""

@@ -35,9 +35,7 @@ class LiteSelfTraining(Paradigm):
     As in the authors' code, soft labels are not sharpened, the labelled examples that say the weights are those of the training
     set, and dropout is off while they do. Otherwise than there, teachers label all texts once and not a batch when it is
     needed (which says the same), the two fits of a round have a warm-up and a schedule each, weights are slopes of a finite
-    difference and not a second derivative, and a batch holds as many labelled examples as texts (there 4 and 16). The passes that
-    find the weights are training time, but the record's model calls and tokens count the batch once: the texts' two further passes
-    are not among them.
+    difference and not a second derivative, and a batch holds as many labelled examples as texts (there 4 and 16).
 
     Args:
         template: the task's first pattern by default.
@@ -122,6 +120,15 @@ class LiteSelfTraining(Paradigm):
         loss = (weight_B * _divergence(self(taught), taught)).mean() + self.tuning.penalty(self.backbone)
         self.log("train/loss", loss, prog_bar=True, batch_size=len(taught))
         return loss
+
+    def reads(self, batch: Encoded) -> tuple[int, int]:
+        """The batch, and its texts twice more where they are weighed."""
+        rows, tokens = super().reads(batch)
+        if not self.reweight or not (batch.label < 0).any():
+            return rows, tokens
+        taught = batch.take(batch.label < 0)
+        decoded = 0 if taught.decoder_input_ids is None else int((taught.decoder_input_ids != self.reader.pad_id).sum())
+        return rows + 2 * len(taught.input_ids), tokens + 2 * (int(taught.attention_mask.sum()) + decoded)
 
     def weigh(self, taught: Encoded, labelled: Encoded) -> Tensor:
         """Weights [B] of texts with soft labels, with mean 1 or all 0, by a batch of labelled examples."""

@@ -46,20 +46,20 @@ class Meter(pl.Callback):
         self._figures[module] = figures(module)
 
     def on_train_batch_start(self, trainer: Any, module: Any, batch: Any, batch_idx: int) -> None:
-        """Count a training batch."""
-        self._count("train", batch)
+        """Count what a training step reads."""
+        self._count("train", *module.reads(batch))
 
     def on_validation_batch_start(
         self, trainer: Any, module: Any, batch: Any, batch_idx: int, dataloader_idx: int = 0
     ) -> None:
         """Count a validation batch."""
-        self._count("evaluation", batch)
+        self._count("evaluation", len(batch.input_ids), batch.tokens)
 
     def on_predict_batch_start(
         self, trainer: Any, module: Any, batch: Any, batch_idx: int, dataloader_idx: int = 0
     ) -> None:
         """Count an evaluation batch."""
-        self._count("evaluation", batch)
+        self._count("evaluation", len(batch.input_ids), batch.tokens)
 
     def counted(self) -> dict[str, Any]:
         """What has been counted up to now, as JSON can hold it."""
@@ -84,9 +84,9 @@ class Meter(pl.Callback):
             for name, value in counted[theirs].items():
                 mine[name] = mine.get(name, 0) + value
 
-    def _count(self, phase: str, batch: Any) -> None:
-        self.calls[phase] += len(batch.input_ids)
-        self.tokens[phase] += batch.tokens
+    def _count(self, phase: str, rows: int, tokens: int) -> None:
+        self.calls[phase] += rows
+        self.tokens[phase] += tokens
 
     def gather(self, trainer: pl.Trainer) -> None:
         """Add up what all devices counted, and take the highest peak of memory among them."""

@@ -80,6 +80,20 @@ def test_without_weights_no_labelled_example_stands_beside_the_texts() -> None:
     assert stage.data.beside == ()
 
 
+def test_texts_that_are_weighed_are_read_three_times() -> None:
+    """By the student, and on both sides of where it stands; labelled examples once."""
+    module, drawn = built(), data().drawn
+    encoder = module.encoder(data())
+    texts = [Example(e.fields, soft=(0.6, 0.4)) for e in drawn.unlabeled[:3]]
+    taught, both = (
+        collate(encoder.encode(texts), module.reader),
+        collate(encoder.encode([*texts, *drawn.train]), module.reader),
+    )
+    assert module.reads(both) == (3 * 3 + 4, both.tokens + 2 * taught.tokens)
+    assert module.reads(collate(encoder.encode(drawn.train), module.reader))[0] == 4
+    assert built(reweight=False).reads(taught) == (3, taught.tokens)
+
+
 @pytest.mark.parametrize("tuning", [Lora(), Full(), SoftPrompt(length=3)], ids=lambda t: type(t).__name__)
 def test_every_student_begins_with_the_pretrained_weights(tuning: Tuning) -> None:
     """Whatever the one before has come to; its own parameters are new, the head as well."""
