@@ -157,7 +157,10 @@ class TestRefused:
         ("module", "says"),
         [
             (prompted(0), r"template '\{text_a\} It was \{mask\}.' has none. Set length, or write \{soft\}"),
-            (prompted("mask", place="words"), "has none. Set length"),
+            (
+                prompted("mask", place="words"),
+                "has none of its own .punctuation stays as it is.. Choose another pattern",
+            ),
             (
                 PatternTuning("{soft}{text_a} {mask}"),
                 "has virtual tokens, and Full trains none. Use the tuning SoftPrompt",

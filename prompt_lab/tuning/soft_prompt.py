@@ -82,9 +82,13 @@ class SoftPrompt(Tuning):
         """
         self._starts = [start for slot in reader.virtual_starts(template) for start in slot]
         if not self._starts:
-            raise LabError(
-                f"SoftPrompt trains virtual tokens, and template {str(template)!r} has none. Set length, or write {{soft}} into it."
+            lacks = (
+                "place: words trains the words of a pattern, and template {} has none of its own (punctuation stays as it is). Choose "
+                "another pattern of the task, such as --model.template 1, or write one."
+                if self.place == "words"
+                else "SoftPrompt trains virtual tokens, and template {} has none. Set length, or write {{soft}} into it."
             )
+            raise LabError(lacks.format(repr(str(template))))
         self._first = reader.first_virtual
         self._reader = reader
         self._said: list[tuple[int, ...]] = []
