@@ -76,7 +76,7 @@ WRONG = [
         "--model.answer Words --model.answer.aggregate avg",
         "model.answer.aggregate must be mean or sum or max; it was 'avg'",
     ),
-    ("--select best", "select must be fixed or dev_k; it was 'best'"),
+    ("--select best", "select must be fixed or dev_k or multi_split or cv or mdl or oracle; it was 'best'"),
     ("--save_model maybe", "save_model must be true or false; it was 'maybe'"),
     ("--wandb on", "wandb must be auto or online or offline or disabled; it was 'on'"),
     ("--model.warmup 2", "warmup is the fraction of all steps spent warming up"),
@@ -228,7 +228,11 @@ def test_model_help(capsys: pytest.CaptureFixture[str], form: tuple[str, ...]) -
 
 def test_help_explains_every_setting(capsys: pytest.CaptureFixture[str]) -> None:
     text = " ".join(asked(capsys, "--help").split())
-    for words in ("which state is tested", "training examples of each class; 0 for none", "--trainer.max_steps"):
+    for words in (
+        "which state of the fit is tested",
+        "training examples of each class; 0 for none",
+        "--trainer.max_steps",
+    ):
         assert words in text
 
 
