@@ -1,7 +1,6 @@
 """Runs the stages of a paradigm one after another. What a stage came to is kept on disk until its run is finished."""
 
 import gc
-import hashlib
 import json
 import shutil
 import warnings
@@ -22,6 +21,7 @@ from prompt_lab.paradigms import Paradigm
 from prompt_lab.paradigms.base import Stage
 from prompt_lab.reporting.cost import Meter
 from prompt_lab.reporting.files import write_tensors
+from prompt_lab.trees import digest
 
 FOLDER = "stages"
 SCORES, TEST = "scores", "test"
@@ -144,8 +144,7 @@ class Staging:
 
     def _kept(self) -> "_Kept":
         experiment = self.experiment
-        told = [experiment.settings, self.data.facts(), experiment.identity()]
-        key = hashlib.sha256(json.dumps(told, sort_keys=True, default=str).encode()).hexdigest()
+        key = digest(experiment.settings, self.data.facts(), experiment.identity())
         return _Kept(experiment.folder / FOLDER, key)
 
 

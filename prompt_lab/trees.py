@@ -1,5 +1,7 @@
 """Trees of settings, as YAML holds them: read, laid over each other, compared. Nothing heavy is imported here."""
 
+import hashlib
+import json
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -72,6 +74,11 @@ def identity(tree: Mapping[str, Any]) -> Tree:
     kept = {key: value for key, value in tree.items() if key not in INCIDENTAL}
     kept["trainer"] = {key: value for key, value in tree.get("trainer", {}).items() if key not in MACHINE}
     return _qualified(kept, _classes())
+
+
+def digest(*told: Any) -> str:
+    """sha256 of plain values, in hex: another one for other values, whatever the order of their keys."""
+    return hashlib.sha256(json.dumps(list(told), sort_keys=True, default=str).encode()).hexdigest()
 
 
 def difference(one: Any, other: Any, path: str = "") -> Iterator[str]:

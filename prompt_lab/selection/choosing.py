@@ -4,7 +4,6 @@ import gc
 import json
 from collections.abc import Callable, Sequence
 from dataclasses import replace
-from hashlib import sha256
 from statistics import fmean
 from typing import Any
 
@@ -19,6 +18,7 @@ from prompt_lab.progress import Bars
 from prompt_lab.reporting import files
 from prompt_lab.reporting.cost import Meter
 from prompt_lab.selection.regimes import Part, regime
+from prompt_lab.trees import digest
 
 KEPT = "selection.json"
 """What has been tried, until the run is finished."""
@@ -75,8 +75,7 @@ class _Trials:
         self.run = replace(experiment.run, name=experiment.name)
         self._number = len(experiment.candidates) * len(parts)
         self._path = experiment.folder / KEPT
-        told = [experiment.settings, experiment.data.facts()]
-        self._key = sha256(json.dumps(told, sort_keys=True, default=str).encode()).hexdigest()
+        self._key = digest(experiment.settings, experiment.data.facts())
         self._done = self._read()
 
     def of(self, make: Make, number: int) -> list[Trial]:
