@@ -2,14 +2,14 @@
 
 import copy
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from typing import Any, Self
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from prompt_lab.backbones.attention import quick_attention
+from prompt_lab.backbones.quick import forget, quick
 from prompt_lab.backbones.reader import Reader
 from prompt_lab.backbones.vocabulary import cross_entropy
 from prompt_lab.batch import Encoded, Inputs
@@ -80,6 +80,11 @@ class Backbone(nn.Module):
         original = self._origin[0] if self._origin else self
         return frozenset(name for name, _ in original.named_parameters())
 
+    def train(self, mode: bool = True) -> Self:
+        """Train or not; between the two, weights may have been changed by hand."""
+        forget()
+        return super().train(mode)
+
     def require_head(self) -> None:
         """Raise LabError if the language-model head was not in the checkpoint and would answer at random."""
         if self.missing:
@@ -110,7 +115,7 @@ class Backbone(nn.Module):
 
     def hidden(self, batch: Inputs) -> Tensor:
         """Hidden states of the last layer, without the language-model head: [B*G, T, D]. For seq2seq models, the encoder's."""
-        with quick_attention(batch.input_ids):
+        with self._quick(batch):
             return self._body()(**self._inputs(batch)).last_hidden_state
 
     def slot_logits(self, batch: Encoded, tokens: Tensor | None = None) -> Tensor:
@@ -133,7 +138,7 @@ class Backbone(nn.Module):
 
         hook = self._last_body().register_forward_hook(keep_slots)
         try:
-            with self._vocabulary(tokens), quick_attention(batch.input_ids):
+            with self._vocabulary(tokens), self._quick(batch):
                 logits_RNU = self.model(**self._inputs(batch), **self._decoder_inputs(batch)).logits
         finally:
             hook.remove()
@@ -188,6 +193,10 @@ class Backbone(nn.Module):
         finally:
             for body in bodies:
                 del body.forward
+
+    def _quick(self, batch: Inputs) -> AbstractContextManager[Any]:
+        is_computed_again = any(getattr(layer, "gradient_checkpointing", False) for layer in self.model.modules())
+        return nullcontext() if is_computed_again else quick(batch.input_ids.device)
 
     def _inputs(self, batch: Inputs) -> dict[str, Any]:
         inputs = {"input_ids": batch.input_ids, "attention_mask": batch.attention_mask}
