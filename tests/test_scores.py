@@ -32,6 +32,13 @@ def certain(predicted: list[int], classes: int) -> torch.Tensor:
     return torch.eye(classes)[predicted].add(0.01).log().log_softmax(1)
 
 
+@pytest.mark.parametrize(
+    ("predicted", "label"), [([1] * 10, [0] + [1] * 9), ([0, 1] * 5, [1] * 10), ([1] * 10, [1] * 10)]
+)
+def test_labels_that_are_all_the_same_go_together_with_nothing(predicted: list[int], label: list[int]) -> None:
+    assert scores(certain(predicted, 2), torch.tensor(label), "")["mcc"] == 0.0
+
+
 def test_f1_of_each_label_by_hand_and_its_macro_and_weighted_means() -> None:
     label = torch.tensor([0, 0, 0, 0, 1, 1, 2, 2])
     found = scores(certain([0, 0, 0, 1, 1, 2, 2, 0], 3), label, "test/")

@@ -53,7 +53,7 @@ def scores(
         "f1_macro": f1("macro"),
         "f1_weighted": f1("weighted"),
         "f1": f1("none")[-1],
-        "mcc": multiclass_matthews_corrcoef(predicted_N, label_N, classes),
+        "mcc": _mcc(predicted_N, label_N, classes),
         "ece": multiclass_calibration_error(logp_NC.exp(), label_N, classes, n_bins=15),
         "nll": torch.nn.functional.nll_loss(logp_NC, label_N),
     }
@@ -62,6 +62,13 @@ def scores(
     if numbers is not None:
         found |= regression.scores(logp_NC, numbers)
     return {prefix + name: round(float(value), 6) for name, value in found.items()}
+
+
+def _mcc(predicted_N: Tensor, label_N: Tensor, classes: int) -> Tensor:
+    """Matthews' correlation; 0 where all labels, true or given, are the same, as in scikit-learn (torchmetrics: .84 for two labels)."""
+    if len(predicted_N.unique()) == 1 or len(label_N.unique()) == 1:
+        return torch.zeros(())
+    return multiclass_matthews_corrcoef(predicted_N, label_N, classes)
 
 
 def recall_per_class(logp_NC: Tensor, label_N: Tensor, labels: Sequence[str]) -> dict[str, float]:
