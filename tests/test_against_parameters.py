@@ -123,7 +123,7 @@ class TestDrawing:
 
     def test_what_trains_nothing_is_a_dashed_line_and_the_majority_a_dotted_one(self) -> None:
         (panel,) = draw(THREE).axes
-        (dashed,) = lines(panel, linestyle="--")
+        (dashed,) = lines(panel, linestyle="--", drawstyle="default")
         assert (list(dashed.get_ydata()), list(dashed.get_xdata())) == ([pytest.approx(55)] * 2, [0, 1])
         assert dashed.get_color() == COLOURS["tuning-free prompting"]
         (dotted,) = lines(panel, linestyle=":")
@@ -140,6 +140,7 @@ class TestDrawing:
         (legend,) = figure.legends
         assert [text.get_text() for text in legend.get_texts()] == [
             "promptless fine-tuning", "fixed-LM prompt tuning", "fixed-prompt LM tuning", "a seed", "± sd (ddof=1)",
+            "best at its price (Pareto)",
         ]  # fmt: skip
 
     def test_equal_numbers_stand_beside_each_other_and_near_their_own(self) -> None:

@@ -1,4 +1,4 @@
-"""`prompt-lab compare` and `prompt-lab report`: run a grid, and show what came out."""
+"""`prompt-lab compare`: run a grid, and show what came out."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -7,7 +7,6 @@ from typing import Any
 from rich.console import Console
 
 from prompt_lab import grid, suite
-from prompt_lab.errors import LabError
 from prompt_lab.progress import Bars
 from prompt_lab.reporting import files, report
 
@@ -28,14 +27,6 @@ def main(path: Path, out: str, *, dry_run: bool, shown: report.Shown = "scores")
     if outcome.stopped:
         raise KeyboardInterrupt
     return 1 if failures else 0
-
-
-def report_folder(folder: Path, shown: report.Shown = "scores") -> int:
-    """Show a table of all records below a folder."""
-    if not folder.is_dir():
-        raise LabError(f"no such folder: {folder}")
-    show(files.read_records(folder), folder / "reports" / "all", [], shown)
-    return 0
 
 
 def show(

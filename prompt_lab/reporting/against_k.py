@@ -8,7 +8,8 @@ from statistics import fmean
 from textwrap import fill
 from typing import TYPE_CHECKING, Any
 
-from prompt_lab.reporting import points
+from prompt_lab.reporting import beside, points
+from prompt_lab.reporting.labels import Label
 from prompt_lab.reporting.picture import heading
 from prompt_lab.reporting.points import Look, across, limits, save
 from prompt_lab.reporting.rows import MAJORITY, WITHOUT, Row
@@ -21,6 +22,10 @@ WIDTH, ALONE = 4.4, 6.4
 """Inches, of one of several panels and of one alone."""
 BESIDE = 0.5, 0.2
 """Paradigms stand side by side over at most these shares of the way between two K and of all the axis."""
+HEIGHT, AROUND = 3.4, 1.1
+"""Inches, of a panel, and of that what its title and its axis take."""
+BANDS, NAMED = 6, 10
+"""Up to so many paradigms have bands of their standard deviation; more than so many are named beside the panel."""
 
 
 def curves(rows: Sequence[Row], path: Path) -> None:
@@ -42,24 +47,32 @@ def draw(rows: Sequence[Row]) -> "Figure":
     """The figure. There must be a panel.
 
     K stands on a scale of doublings, ``full`` at the right edge, unconnected. Lines go through the means, bars show one sample
-    standard deviation, faint dots the seeds. Paradigms stand a little beside each other, so that none hides another; those without
-    examples are dashed lines, and the majority class a dotted one.
+    standard deviation, and bands too where there are few paradigms; faint dots are the seeds. Paradigms stand a little beside each
+    other, so that none hides another; those without examples are dashed lines, and the majority class a dotted one. Many are named
+    beside the panel and not in a legend.
     """
     parts = panels(rows)
     wide, looks = across(len(parts)), _looks(parts)
-    handles = _legend(parts, looks)
-    columns = _columns(handles, WIDTH * wide if wide > 1 else ALONE)
-    figure, axes = points.panes(len(parts), WIDTH, 3.4, ALONE, 0.2 * -(-len(handles) // columns) + 0.2)
+    many = len(looks) > NAMED
+    handles = _legend(parts, {} if many else looks)
+    longest = max(map(len, looks), default=0)
+    width, alone = (WIDTH + 0.07 * longest, ALONE + 0.07 * longest) if many else (WIDTH, ALONE)
+    columns = _columns(handles, width * wide if wide > 1 else alone)
+    height = max(HEIGHT, AROUND + beside.INCHES * len(looks)) if many else HEIGHT
+    figure, axes = points.panes(len(parts), width, height, alone, 0.2 * -(-len(handles) // columns) + 0.2)
     for panel, part in zip(axes, parts, strict=True):
         drawn = [
             row for one in parts for row in one if row.task == part[0].task and (row.n or row.paradigm == MAJORITY)
         ]
-        _panel(panel, part, looks, limits(drawn))
+        names = _panel(panel, part, looks, limits(drawn))
+        if many:
+            beside.write(panel, names, looks, height - AROUND)
     figure.legend(handles=handles, loc="outside lower center", ncols=columns, frameon=False, fontsize=8)
     return figure
 
 
-def _panel(panel: "Axes", part: Sequence[Row], looks: Mapping[str, Look], bounds: tuple[float, float]) -> None:
+def _panel(panel: "Axes", part: Sequence[Row], looks: Mapping[str, Look], bounds: tuple[float, float]) -> list[Label]:
+    """Draw all but the names, which are returned."""
     numbers = _numbers(part)
     place: dict[int | str, float] = {k: math.log2(k) for k in numbers}
     span, gap = place[numbers[-1]] - place[numbers[0]], min(place[b] - place[a] for a, b in pairwise(numbers))
@@ -71,19 +84,38 @@ def _panel(panel: "Axes", part: Sequence[Row], looks: Mapping[str, Look], bounds
     panel.set_ylim(*bounds)
     runs: dict[str, list[Row]] = {name: [row for row in part if row.n and _name(row) == name] for name in looks}
     trained = [name for name, found in runs.items() if found and _trained(found[0])]
+    names = []
     for number, name in enumerate(trained):
         step = breadth / len(trained)
-        _curve(panel, runs[name], looks[name], place, (number - (len(trained) - 1) / 2) * step, 0.4 * step)
+        aside = (number - (len(trained) - 1) / 2) * step
+        _curve(panel, runs[name], looks[name], place, aside, 0.4 * step)
+        if len(trained) <= BANDS:
+            _band(panel, runs[name], looks[name], place, aside)
+        names.append(
+            Label(name, place[runs[name][-1].k] + aside, 100 * (runs[name][-1].mean or 0.0), looks[name].colour)
+        )
     for number, name in enumerate(name for name, found in runs.items() if found and name not in trained):
         row, look = runs[name][0], looks[name]
         mean = 100 * (row.mean or 0.0)
         ends = [left, left + 0.035 * number * (right - left), right]  # equal scores: the markers still stand apart
         panel.plot(ends, [mean] * 3, "--", color=look.colour, linewidth=1.2, marker=look.marker, markevery=[1],
                    markerfacecolor="white", markersize=6, clip_on=False, zorder=1.5)  # fmt: skip
+        names.append(Label(name, right, mean, look.colour))
         if row.sd is not None:
             panel.axhspan(mean - 100 * row.sd, mean + 100 * row.sd, color=look.colour, alpha=0.07, linewidth=0)
     points.guess(panel, _majority(part))
     _dress(panel, part[0], place)
+    return names
+
+
+def _band(panel: "Axes", rows: Sequence[Row], look: Look, place: Mapping[int | str, float], aside: float) -> None:
+    """The standard deviation between two K, where both have one."""
+    known = [row for row in rows if row.k != "full" and row.sd is not None]
+    if len(known) < 2:
+        return
+    x = [place[row.k] + aside for row in known]
+    ends = [[100 * ((row.mean or 0.0) + sign * (row.sd or 0.0)) for row in known] for sign in (-1, 1)]
+    panel.fill_between(x, ends[0], ends[1], color=look.colour, alpha=0.1, linewidth=0, zorder=0.5)
 
 
 def _curve(

@@ -3,12 +3,17 @@
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
+from prompt_lab.reporting.findings import BOTH
 from prompt_lab.reporting.rows import Group, Row
 
 REFERENCE = "fine_tuning"
 """The paradigm whose cost others are measured by."""
 NONE = "–"
 BYTES = " B", " kB", " MB", " GB"
+TIE = "≈ "
+"""Stands before a difference that is none, as far as the design can tell."""
+ITEMS_ALONE = "†"
+"""Stands behind an interval that varies the test items alone."""
 
 
 @dataclass(frozen=True)
@@ -20,12 +25,14 @@ class Column:
         cell: what a row shows.
         words: flush left.
         spared: left out on a terminal that is too narrow for it, the highest first.
+        strong: whether a row's cell stands out.
     """
 
     head: str
     cell: Callable[[Row], str]
     words: bool = False
     spared: int = 0
+    strong: Callable[[Row], bool] = lambda row: False
 
     def heading(self, metric: str) -> str:
         """The heading over scores such as ``test/acc``."""
@@ -79,32 +86,80 @@ def _labels(row: Row) -> str:
     return (NONE if row.labels is None else str(row.labels)) + (f" + {row.unlabeled}" if row.unlabeled else "")
 
 
+def signed(fraction: float | None) -> str:
+    """``-0.012`` as ``−1.2``, ``0.03`` as ``+3.0``."""
+    if fraction is None:
+        return NONE
+    shown = f"{100 * fraction:+.1f}"
+    return ("+0.0" if shown == "-0.0" else shown).replace("-", "−")
+
+
+def probability(p: float | None) -> str:
+    """``0.0321`` as ``.032``, and what is smaller than that can show as ``<.001``."""
+    if p is None:
+        return NONE
+    return "<.001" if p < 0.001 else "1" if p >= 0.9995 else f"{p:.3f}"[1:]
+
+
+def _interval(row: Row) -> str:
+    if row.found is None or row.found.low is None or row.found.high is None:
+        return NONE
+    alone = "" if row.found.over == BOTH else ITEMS_ALONE
+    return f"[{percent(row.found.low)}, {percent(row.found.high)}]{alone}".replace("-", "−")
+
+
+def _difference(row: Row) -> str:
+    """A tie is marked; nothing is said of whether it is real where there is no verdict."""
+    if row.found is None or row.found.difference is None:
+        return NONE
+    return (TIE if row.found.verdict == "tie" else "") + signed(row.found.difference)
+
+
 PARADIGM = Column("paradigm", lambda row: row.paradigm, words=True)
-MEAN = Column("mean\n{metric} %", lambda row: percent(row.mean))
+MEAN = Column(
+    "mean\n{metric} %", lambda row: percent(row.mean), strong=lambda row: row.found is not None and row.found.ahead
+)
 TRAINED = Column("trained\nparams", lambda row: scaled(row.trained_parameters))
 STORED = Column("bytes\nstored", lambda row: scaled(row.stored_bytes, BYTES), spared=2)
 TIME = Column("time\ns", _seconds)
 MEMORY = Column("peak\nmemory", _memory, spared=1)
-COLUMNS = (
-    PARADIGM,
-    Column("strategy", lambda row: row.strategy or NONE, words=True, spared=3),
+LABELS = Column("labels\nused", _labels)
+STRATEGY = Column("strategy", lambda row: row.strategy or NONE, words=True, spared=3)
+SPREAD = (
     MEAN,
     Column("sd\nddof=1", lambda row: percent(row.sd)),
     Column("worst\nseed", lambda row: percent(row.worst)),
     Column("n", lambda row: str(row.n or NONE)),
     Column("col-\nlapsed", lambda row: NONE if row.collapsed is None else f"{percent(row.collapsed, 0)}%"),
-    TRAINED,
-    TIME,
-    MEMORY,
-    STORED,
-    Column("labels\nused", _labels),
 )
+COLUMNS = (PARADIGM, STRATEGY, *SPREAD, TRAINED, TIME, MEMORY, STORED, LABELS)
 """What paradigms score, and in short what they cost."""
+INTERVAL = Column("95 %\ninterval", _interval, spared=1)
 
 
-def cost_columns(rows: Sequence[Row]) -> tuple[Column, ...]:
-    """What paradigms cost, each figure beside its ratio to that of fine-tuning in the same group, if that is there."""
-    full: dict[Group, Row] = {row.group: row for row in rows if row.paradigm == REFERENCE}
+def found_columns(baseline: str | None) -> tuple[Column, ...]:
+    """What paradigms score, with what statistics say of it, and in short what they cost.
+
+    Args:
+        baseline: whom the differences are taken to; without one there are none.
+    """
+
+    def difference(row: Row) -> str:
+        return "baseline" if row.paradigm == baseline else _difference(row)
+
+    against = (
+        Column(f"against\n{baseline}", difference),
+        Column("p\n(Holm)", lambda row: probability(row.found.p_holm if row.found else None), spared=2),
+        Column("smallest\nseen", lambda row: percent(row.found.smallest if row.found else None), spared=4),
+    )
+    spared = ((TRAINED, 5), (TIME, 6), (MEMORY, 6), (STORED, 7), (LABELS, 3))
+    cost = [replace(column, spared=rank) for column, rank in spared]
+    return PARADIGM, replace(STRATEGY, spared=8), *SPREAD, INTERVAL, *(against if baseline else ()), *cost
+
+
+def cost_columns(rows: Sequence[Row], reference: str = REFERENCE) -> tuple[Column, ...]:
+    """What paradigms cost, each figure beside its ratio to that of the reference in the same group, if that is there."""
+    full: dict[Group, Row] = {row.group: row for row in rows if row.paradigm == reference}
 
     def ratio(name: str, spared: int = 0) -> list[Column]:
         def cell(row: Row) -> str:

@@ -75,12 +75,11 @@ def spot(at: Point, size: Point, room: Box, taken: Sequence[Spot], drawn: Sequen
         pixels: in a point, the unit of ``DISTANCES``.
     """
     best, least = None, math.inf
-    for number, angle in product(range(len(DISTANCES)), DIRECTIONS):
-        x = at[0] + math.cos(angle) * (DISTANCES[number] * pixels + size[0] / 2)
-        y = at[1] + math.sin(angle) * (DISTANCES[number] * pixels + size[1] / 2)
-        box = Box(x - size[0] / 2, y - size[1] / 2, x + size[0] / 2, y + size[1] / 2)
+    places = list(product(range(len(DISTANCES)), DIRECTIONS))
+    boxes = [_at(at, size, DISTANCES[number] * pixels, angle) for number, angle in places]
+    for (number, _), box, hidden in zip(places, boxes, _covered(boxes, drawn), strict=True):
         found, far = Spot(box, at, number > 1), _FAR * DISTANCES[number] ** 2
-        cost = far + _OUTSIDE * (not room.holds(box)) + sum(map(box.common, drawn))
+        cost = far + _OUTSIDE * (not room.holds(box)) + hidden
         cost += sum(_COVERED * box.common(other.box) + _CROSSING * _meet(found, other) for other in taken)
         if cost < least:
             best, least = found, cost
@@ -88,6 +87,24 @@ def spot(at: Point, size: Point, room: Box, taken: Sequence[Spot], drawn: Sequen
             break  # all others are as far away, or further
     assert best is not None
     return best
+
+
+def _at(point: Point, size: Point, distance: float, angle: float) -> Box:
+    """A label's box in a direction from its point."""
+    x = point[0] + math.cos(angle) * (distance + size[0] / 2)
+    y = point[1] + math.sin(angle) * (distance + size[1] / 2)
+    return Box(x - size[0] / 2, y - size[1] / 2, x + size[0] / 2, y + size[1] / 2)
+
+
+def _covered(boxes: Sequence[Box], drawn: Sequence[Box]) -> list[float]:
+    """The area of what is drawn that each box would hide; in one go, as this is what takes the time."""
+    import numpy as np
+
+    if not drawn:
+        return [0.0] * len(boxes)
+    of_X14, of_1D4 = np.array(boxes)[:, None], np.array(drawn)[None]
+    sides = np.minimum(of_X14[..., 2:], of_1D4[..., 2:]) - np.maximum(of_X14[..., :2], of_1D4[..., :2])
+    return sides.clip(min=0).prod(-1).sum(-1).tolist()
 
 
 def drawn(axis: "Axes") -> list[Box]:
@@ -104,10 +121,17 @@ def drawn(axis: "Axes") -> list[Box]:
     return found
 
 
-def write(axis: "Axes", labels: Sequence[Label], drawn: Sequence[Box], fontsize: float = 7.5) -> None:
+def write(axis: "Axes", labels: Sequence[Label], drawn: Sequence[Box], fontsize: float = 8) -> None:
     """Write labels into a panel whose layout is final, the most important first, beside what is drawn there."""
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
     from matplotlib.patheffects import withStroke
 
+    figure = axis.get_figure()
+    assert isinstance(figure, Figure)
+    renderer = FigureCanvasAgg(
+        figure
+    ).get_renderer()  # one for all letters: each of its own would take as long as the picture
     pixels, room, taken = _pixels(axis), Box(*axis.bbox.extents), list[Spot]()
     halo = [withStroke(linewidth=2, foreground="white")]
     for label in labels:
@@ -116,7 +140,7 @@ def write(axis: "Axes", labels: Sequence[Label], drawn: Sequence[Box], fontsize:
             label.text, (label.x, label.y), (0, 0), textcoords="offset points", ha="center", va="center",
             fontsize=fontsize, color=label.colour, path_effects=halo, zorder=5,
         )  # fmt: skip
-        own = text.get_window_extent()
+        own = text.get_window_extent(renderer)
         found = spot(at, (own.width, own.height), room, taken, drawn, pixels)
         taken.append(found)
         box = found.box

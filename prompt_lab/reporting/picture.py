@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from prompt_lab.reporting.points import GUESS, across, limits, percents, save
 from prompt_lab.reporting.rows import Row, groups
+from prompt_lab.reporting.table import told_apart
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -23,6 +24,10 @@ COLOURS = {
 OTHER = "#56B4E9"
 _SPREAD = 0.17
 """Seeds lie this far below their row's line and the mean above it, in rows, so that neither hides the other."""
+_HEADING = 0.9
+"""Rows that the name of what was told takes."""
+_SCORES, _LETTER, _ALONE, _WIDEST = 3.4, 0.078, 6.4, 16.0
+"""Inches: of a panel without its names, of a letter of these, of a panel that is alone at least, and of the picture at most."""
 
 
 def strip_plot(rows: Sequence[Row], path: Path) -> None:
@@ -39,11 +44,12 @@ def draw(rows: Sequence[Row]) -> "Figure":
     from matplotlib.figure import Figure
 
     parts = groups(rows)
-    wide = across(len(parts))
+    broad = max(4.9, _SCORES + _LETTER * max((len(row.paradigm) for row in rows if row.n), default=0))
+    wide = max(1, min(across(len(parts)), int(_WIDEST / broad)))
     lines = [parts[i : i + wide] for i in range(0, len(parts), wide)]
-    heights = [max(sum(row.n > 0 for row in part) for part in line) for line in lines]
+    heights = [max(_places(part)[1] for part in line) for line in lines]
     inches = [0.32 * height + 1.15 for height in heights]
-    figure = Figure(figsize=(4.9 * wide if wide > 1 else 6.4, sum(inches) + 0.6))
+    figure = Figure(figsize=(broad * wide if wide > 1 else max(broad, _ALONE), sum(inches) + 0.6))
     figure.set_layout_engine("constrained", hspace=0.06, wspace=0.03)
     panels = figure.subplots(len(lines), wide, squeeze=False, height_ratios=inches).ravel().tolist()
     for panel, part in zip(panels, parts, strict=False):
@@ -55,30 +61,47 @@ def draw(rows: Sequence[Row]) -> "Figure":
 
 
 def _panel(panel: "Axes", part: Sequence[Row], limits: tuple[float, float]) -> None:
+    places, high, names = _places(part)
     runs = [row for row in part if row.n]
-    for place, row in enumerate(runs):
+    for place, row in zip(places, runs, strict=True):
         colour = COLOURS.get(row.strategy or "", OTHER)
         seeds, mean, sd = percents(row)
         panel.plot(seeds, [place + _SPREAD] * row.n, "o", color=colour, alpha=0.55, markersize=5, markeredgewidth=0)
         panel.errorbar(mean, place - _SPREAD, xerr=sd, fmt="D", color=colour, markersize=5, capsize=3, linewidth=1.4)
-    panel.set_yticks(range(len(runs)), [row.paradigm for row in runs])
+    panel.set_yticks(places, [row.paradigm for row in runs])
     panel.set_xlim(*limits)
-    panel.set_ylim(len(runs) - 0.4, -0.6)
+    panel.set_ylim(high - 0.4, -0.6)
+    for place, name in names:
+        panel.annotate(name, (0.01, place), xycoords=panel.get_yaxis_transform(), va="center", fontsize=8, style="italic",
+                       color=GUESS, bbox={"facecolor": "white", "edgecolor": "none", "pad": 0.5})  # fmt: skip
+        panel.axhline(place - 0.45, color="#bbbbbb", linewidth=0.6, zorder=0)
     panel.set_axisbelow(True)
     panel.grid(axis="x", color="#dddddd", linewidth=0.7)
     panel.spines[["top", "right", "left"]].set_visible(False)
     panel.tick_params(axis="y", length=0, labelsize=9)
     panel.tick_params(axis="x", labelsize=8)
     panel.locator_params(axis="x", nbins=6)
-    panel.set_title(heading(part[0].title), fontsize=10, fontweight="bold", loc="left", pad=18)
+    panel.set_title(heading(part[0].title, 38), fontsize=10, fontweight="bold", loc="left", pad=18)
     panel.set_xlabel(f"{part[0].metric.replace('/', ' ')}, %", fontsize=8)
     _majority(panel, part[0])
 
 
-def heading(title: str) -> str:
+def _places(part: Sequence[Row]) -> tuple[list[float], float, list[tuple[float, str]]]:
+    """Where the paradigms of a group stand, how many rows that takes, and where what was told is named if it differs."""
+    places, names, at = list[float](), list[tuple[float, str]](), 0.0
+    for name, section in told_apart(part):
+        if name is not None:
+            names.append((at, name))
+            at += _HEADING
+        places += [at + i for i in range(sum(row.n > 0 for row in section))]
+        at += sum(row.n > 0 for row in section)
+    return places, at, names
+
+
+def heading(title: str, letters: int = 46) -> str:
     """A title on as many lines as the panel needs, broken between task, backbone and K."""
     held = title.replace(" = ", "\N{NO-BREAK SPACE}=\N{NO-BREAK SPACE}").replace(" · ", "\N{NO-BREAK SPACE}· ")
-    return "\n".join(wrap(held, 46, break_on_hyphens=False))
+    return "\n".join(wrap(held, letters, break_on_hyphens=False))
 
 
 def _majority(panel: "Axes", row: Row) -> None:
@@ -94,7 +117,7 @@ def _majority(panel: "Axes", row: Row) -> None:
         xycoords=panel.get_xaxis_transform(),
         textcoords="offset points",
         ha="left" if score < (left + right) / 2 else "right",
-        fontsize=7.5,
+        fontsize=8,
         color=GUESS,
     )
 

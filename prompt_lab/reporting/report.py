@@ -1,25 +1,24 @@
-"""The report of a comparison: a table as Markdown and CSV, pictures, and what failed, in one folder."""
+"""The report of a comparison: tables as Markdown, CSV and LaTeX, pictures, one HTML page, and what failed, in one folder."""
 
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
 from prompt_lab.errors import LabError
-from prompt_lab.reporting import against_k, against_parameters, against_setting, gates, picture, table
+from prompt_lab.reporting import latex, markdown, pictures, table
 from prompt_lab.reporting.comparable import Record
+from prompt_lab.reporting.content import Content
 from prompt_lab.reporting.files import atomic
+from prompt_lab.reporting.loading import Failure, cell, counted, first_line
 from prompt_lab.reporting.rows import Row, rows
+from prompt_lab.reporting.study import Study, chosen_baseline, studied
 
-MARKDOWN, COST, CSV, PICTURE = "comparison.md", "cost.md", "comparison.csv", "comparison.png"
-AGAINST_K = "score_against_k.png"
-AGAINST_SETTING = "score_against_setting.png"
-AGAINST_PARAMETERS = "score_against_parameters.png"
-GATES = "gates.png"
+MARKDOWN, COST, CSV, PICTURE = "comparison.md", "cost.md", "comparison.csv", pictures.SEEDS
+LATEX, EXAMPLES, CARDS, PAGE = "comparison.tex", "examples.md", "cards.md", "report.html"
+AGAINST_K, AGAINST_SETTING = pictures.K, pictures.SETTING
 Shown = Literal["scores", "cost"]
 """The tables that can be shown."""
-Failure = Mapping[str, Any]
-"""A cell that failed, as its ``failed.json`` holds it: paradigm, task, backbone, k, split_seed, error."""
 
 
 @dataclass(frozen=True)
@@ -30,87 +29,93 @@ class Report:
         rows: the table's rows.
         failures: the cells that failed.
         paths: the files, Markdown first.
+        baseline: whom the rows were compared with, where they were.
+        headline: what is said first; nothing where statistics were not asked.
+        problems: what was left out, and why.
     """
 
     rows: Sequence[Row]
     failures: Sequence[Failure]
     paths: Sequence[Path]
+    baseline: str | None = None
+    headline: Sequence[str] = field(default=())
+    problems: Sequence[str] = field(default=())
 
     def terminal(self, shown: Shown = "scores") -> Any:
-        """A rich renderable: a table, and below it what failed."""
+        """A rich renderable: what came out, a table, and below it what failed or was left out."""
         from rich.console import Group
         from rich.text import Text
 
         view = table.cost if shown == "cost" else table.scores
-        parts = [table.terminal(view(self.rows))] if self.rows else []
+        parts: list[Any] = [Text(line) for line in self.headline]
+        parts += [Text(), table.terminal(view(self.rows, self.baseline))] if self.rows else []
         if self.failures:
-            lines = [Text(f"  {_cell(f)}: {_first_line(f)}") for f in self.failures]
-            parts += [Text("\n" + _count(self.failures), style="bold red"), *lines]
+            lines = [Text(f"  {cell(f)}: {first_line(f)}") for f in self.failures]
+            parts += [Text("\n" + counted(self.failures), style="bold red"), *lines]
+        if self.problems:
+            parts += [Text("\nLeft out:", style="bold red"), *(Text(f"  {p}", style="red") for p in self.problems)]
         return Group(*parts)
 
 
-def write(records: Iterable[Record], folder: Path, failures: Iterable[Failure] = ()) -> Report:
+def write(
+    records: Iterable[Record], folder: Path, failures: Iterable[Failure] = (), study: Study | None = None
+) -> Report:
     """Write the report into a folder, each file whole or not at all. Without a finished run there is no picture and no cost.
 
-    Where a task and backbone have runs at two or more K, a second picture shows the score against K; where runs are called
-    ``paradigm.setting=value``, a third one shows the score against the setting; and where some train far fewer parameters than
-    others, a fourth one shows the score against these. Where runs have gates, a fifth one shows how far they are open.
+    Pictures are there where they have something to show (``pictures``). With a study there are intervals, differences to the baseline,
+    more pictures, examples, a card a row, LaTeX, and all of it as one HTML page.
+
+    Args:
+        records: of finished runs.
+        folder: to write to.
+        failures: cells that failed.
+        study: what statistics need; without it none are made.
 
     Raises:
-        LabError: there is nothing to report, the records cannot be compared, or the folder cannot be written to.
+        LabError: there is nothing to report, the records cannot be compared, no row has the baseline's name, or the folder cannot be
+            written to.
     """
     records = list(records)
     made = rows(records)
-    failures = sorted(failures, key=_cell)
+    failures = sorted(failures, key=cell)
     if not made and not failures:
         raise LabError("nothing to report: no run has finished or failed yet")
-    drawn = {}
+    if not made or study is None:
+        return _write_short(made, records, folder, failures, study)
+    baseline = chosen_baseline(made, study.baseline)
+    content = Content.of(studied(made, study.outcomes, baseline), records, study, baseline, failures, folder)
+    _write(folder / COST, table.markdown(table.cost(content.rows, baseline)))
+    _write(folder / CSV, table.csv(content.rows))
+    _write(folder / LATEX, latex.latex(table.scores(content.rows, baseline)))
+    _write(folder / EXAMPLES, markdown.examples(content.instances))
+    _write(folder / CARDS, markdown.cards(content.cards))
+    _write(
+        folder / MARKDOWN,
+        markdown.full(content, {COST: "What they cost", EXAMPLES: "Examples", CARDS: "Cards", PAGE: "All on one page"}),
+    )
+    from prompt_lab.reporting.pages.page import page  # jinja2 is needed here alone
+
+    _write(folder / PAGE, page(content, folder))
+    names = (MARKDOWN, PAGE, COST, CSV, LATEX, EXAMPLES, CARDS, *(p.name for p in content.pictures))
+    paths = [folder / name for name in names]
+    return Report(content.rows, failures, paths, baseline, content.headline, study.problems)
+
+
+def _write_short(
+    made: Sequence[Row], records: Sequence[Record], folder: Path, failures: Sequence[Failure], study: Study | None
+) -> Report:
+    """Tables and pictures of scores as they are, or of failures alone."""
+    drawn = pictures.draw(made, records, folder) if made else []
+    problems = study.problems if study else ()
     if made:
-        picture.strip_plot(made, folder / PICTURE)
-        drawn[PICTURE] = "every seed, mean and sd"
         _write(folder / COST, table.markdown(table.cost(made)))
-    if against_k.panels(made):
-        against_k.curves(made, folder / AGAINST_K)
-        drawn[AGAINST_K] = "score against K"
-    if against_setting.panels(made):
-        against_setting.curves(made, folder / AGAINST_SETTING)
-        drawn[AGAINST_SETTING] = "score against a setting"
-    if against_parameters.panels(made):
-        against_parameters.curves(made, folder / AGAINST_PARAMETERS)
-        drawn[AGAINST_PARAMETERS] = "score against trained parameters"
-    if gated := gates.panels(records):
-        gates.curves(gated, folder / GATES)
-        drawn[GATES] = "how far gates are open"
     _write(folder / CSV, table.csv(made))
-    _write(folder / MARKDOWN, _markdown(made, failures, drawn))
+    _write(folder / MARKDOWN, markdown.short(made, failures, drawn, COST) + markdown.left_out(problems))
     tables = (MARKDOWN, COST, CSV) if made else (MARKDOWN, CSV)
-    return Report(made, failures, [folder / name for name in (*tables, *drawn)])
-
-
-def _markdown(rows: Sequence[Row], failures: Sequence[Failure], drawn: Mapping[str, str]) -> str:
-    parts = [table.markdown(table.scores(rows))] if rows else []
-    parts += [f"What they cost: [{COST}]({COST}).\n"] if rows else []
-    parts += [f"![{what}]({name})\n" for name, what in drawn.items()]
-    if failures:
-        lines = [f"- {_cell(f)}: `{_first_line(f).replace('`', chr(39))}`\n" for f in failures]
-        parts.append(f"**{_count(failures)}**\n\n{''.join(lines)}")
-    return "\n".join(parts)
+    paths = [folder / name for name in (*tables, *(picture.name for picture in drawn))]
+    return Report(made, failures, paths, problems=problems)
 
 
 def _write(path: Path, text: str) -> None:
     with atomic(path) as temporary:
         temporary.write_text(text, encoding="utf-8")
-
-
-def _count(failures: Sequence[Failure]) -> str:
-    return "1 run failed:" if len(failures) == 1 else f"{len(failures)} runs failed:"
-
-
-def _cell(failure: Failure) -> str:
-    place = f"{failure['task']} · {failure['backbone']} · K = {failure['k']}"
-    return f"{place} · {failure['paradigm']} · seed {failure['split_seed']}"
-
-
-def _first_line(failure: Failure) -> str:
-    """The error's first line that says something."""
-    return next((line.strip() for line in str(failure["error"]).splitlines() if line.strip()), "no message")

@@ -6,6 +6,8 @@ from itertools import groupby
 from statistics import fmean, stdev
 
 from prompt_lab.reporting.comparable import Record, check, row_key
+from prompt_lab.reporting.findings import Finding
+from prompt_lab.reporting.told import rank, told
 
 Group = tuple[str, str, int | str]
 """Task, backbone and K."""
@@ -41,7 +43,9 @@ class Row:
         model_calls: mean number of examples read, training and evaluation.
         labels: labelled examples used: training, validation and external ones (the most of any seed).
         unlabeled: texts without labels used (the most of any seed).
+        told: what the runs were told, such as ``labels + unlabelled texts``.
         scores: each seed's score, in the order of the seeds.
+        found: what statistics say of it, where they were asked.
     """
 
     task: str
@@ -66,7 +70,9 @@ class Row:
     model_calls: float | None = None
     labels: int | None = None
     unlabeled: int | None = None
+    told: str | None = None
     scores: tuple[float, ...] = ()
+    found: Finding | None = None
 
     @property
     def group(self) -> Group:
@@ -78,12 +84,18 @@ class Row:
         """The group, as a heading."""
         return f"{self.task} · {self.backbone} · K = {self.k}"
 
+    def holds(self, record: Record) -> bool:
+        """Whether a run is one of the row's."""
+        name = self.paradigm if self.shots != 0 else self.paradigm.removesuffix(WITHOUT)
+        return self.n > 0 and row_key(record) == (self.task, self.backbone, self.shots, name)
+
 
 def rows(records: Iterable[Record]) -> list[Row]:
     """One row a paradigm and group, the groups by task, backbone and K.
 
-    Within a group the baselines come first (majority class, random, then runs with K = 0), then the paradigms from the
-    highest mean to the lowest. The order is for reading; it does not say that a difference is real.
+    Within a group the baselines come first (majority class, random, then runs with K = 0), then the paradigms by what they were
+    told, and of those that were told the same the one with the highest mean first. The order is for reading; it does not say that a
+    difference is real.
 
     Raises:
         LabError: the records cannot be compared (see ``comparable.check``).
@@ -96,6 +108,11 @@ def rows(records: Iterable[Record]) -> list[Row]:
 def groups(rows: Sequence[Row]) -> list[list[Row]]:
     """The rows, cut where the group changes."""
     return [list(part) for _, part in groupby(rows, lambda row: row.group)]
+
+
+def sections(part: Sequence[Row]) -> list[tuple[str | None, list[Row]]]:
+    """A group's rows, cut where another thing was told: None before the trivial baselines."""
+    return [(name, list(rows)) for name, rows in groupby(part, lambda row: row.told)]
 
 
 def _groups(records: Sequence[Record]) -> list[Group]:
@@ -116,7 +133,7 @@ def _rows_of(group: Group, records: Sequence[Record]) -> list[Row]:
     for record in here:
         by_row.setdefault(row_key(record), []).append(record)
     made = [_row(group, seeds, with_examples) for seeds in by_row.values()]
-    made.sort(key=lambda row: (row.shots != 0, -(row.mean or 0.0), row.paradigm))
+    made.sort(key=lambda row: (row.shots != 0, rank(row.told or ""), -(row.mean or 0.0), row.paradigm))
     return [*_trivial(group, here[0]), *made]
 
 
@@ -148,6 +165,7 @@ def _row(group: Group, seeds: Sequence[Record], with_examples: set[str]) -> Row:
         model_calls=fmean(c["model_calls"] for c in costs),
         labels=max(b["labels_train"] + b["labels_validation"] + b["external_labels"] for b in budgets),
         unlabeled=max(b["unlabeled_texts"] for b in budgets),
+        told=told(seeds),
         scores=scores,
     )
 

@@ -6,21 +6,38 @@ from dataclasses import dataclass, fields
 from io import StringIO
 from typing import Any
 
-from prompt_lab.reporting.columns import COLUMNS, REFERENCE, Column, cost_columns
-from prompt_lab.reporting.rows import Row, groups
+from prompt_lab.reporting.columns import COLUMNS, ITEMS_ALONE, REFERENCE, TIE, Column, cost_columns, found_columns
+from prompt_lab.reporting.findings import Finding
+from prompt_lab.reporting.rows import Row, groups, sections
 
 NOTE = (
     "Scores in %. sd: ddof=1 (sample standard deviation over seeds); worst: the worst seed's score; n: seeds; "
     "collapsed: share of the seeds within two points of the majority class (numbers: of a correlation of 0). Time is the "
     "mean; parameters, memory, bytes and labels (+ texts without labels) are the most of any seed. Runs with K = 0 drew no "
-    "examples and stand in every group. Best mean first, which does not say that a difference is real."
+    "examples and stand in every group. Best mean first among those that were told the same, which does "
+    "not say that a difference is real."
 )
 
-COST_NOTE = (
-    f"× full: times as much as {REFERENCE} in the same group. Trained parameters: with those of prompts' encoders, and their "
-    "share of all that are there in training. s a step: wall time of the fits by optimizer step, validation included. Memory: of "
-    "the GPU's allocations, else of the process. Parameters, bytes and memory are the most of any seed, times the mean."
+FOLDED = 24
+"""Words that are longer go on in the next line of a terminal that has no room for them."""
+FOUND_NOTE = (
+    f"95 % interval: of the mean, seeds and test items resampled ({ITEMS_ALONE}: items alone, as there is one seed or none plays a "
+    "role). Bold: better than every other row that was told the same, by the same test."
 )
+AGAINST_NOTE = (
+    f"Against {{baseline}}: mean difference in points on the same seeds and test items; {TIE.strip()} is a tie, p ≥ .05 or less than "
+    "the smallest difference that the design sees in 80 of 100 cases (smallest seen). p: corrected over the methods of the group "
+    "(Holm 1979)."
+)
+
+
+def cost_note(reference: str) -> str:
+    """What the columns of the cost mean."""
+    return (
+        f"× full: times as much as {reference} in the same group. Trained parameters: with those of prompts' encoders, and their "
+        "share of all that are there in training. s a step: wall time of the fits by optimizer step, validation included. Memory: of "
+        "the GPU's allocations, else of the process. Parameters, bytes and memory are the most of any seed, times the mean."
+    )
 
 
 @dataclass(frozen=True)
@@ -38,14 +55,30 @@ class View:
     note: str
 
 
-def scores(rows: Sequence[Row]) -> View:
-    """The comparison: scores with their spread, and the cost in short."""
-    return View(rows, COLUMNS, NOTE)
+def scores(rows: Sequence[Row], baseline: str | None = None) -> View:
+    """The comparison: scores with their spread, what statistics say of them where they were asked, and the cost in short.
+
+    Args:
+        rows: of the table.
+        baseline: whom differences were taken to.
+    """
+    if not any(row.found for row in rows):
+        return View(rows, COLUMNS, NOTE)
+    against = [AGAINST_NOTE.format(baseline=baseline)] if baseline else []
+    return View(rows, found_columns(baseline), " ".join([NOTE, FOUND_NOTE, *against]))
 
 
-def cost(rows: Sequence[Row]) -> View:
-    """What paradigms cost, beside fine-tuning where it was run."""
-    return View([row for row in rows if row.n], cost_columns(rows), COST_NOTE)
+def cost(rows: Sequence[Row], reference: str | None = None) -> View:
+    """What paradigms cost, beside a reference where it was run, which is fine-tuning unless another is named."""
+    reference = reference or REFERENCE
+    return View([row for row in rows if row.n], cost_columns(rows, reference), cost_note(reference))
+
+
+def told_apart(part: Sequence[Row]) -> list[tuple[str | None, list[Row]]]:
+    """A group's rows by what they were told, each with a heading where there are several kinds, and None elsewhere."""
+    parts = sections(part)
+    several = len({name for name, _ in parts if name is not None}) > 1
+    return [(name if several else None, rows) for name, rows in parts]
 
 
 def terminal(view: View) -> Any:
@@ -64,7 +97,8 @@ class _Fitting:
         from rich.text import Text
 
         unlimited = options.update(width=10_000)
-        for spared in (4, 3, 2, 1):  # nothing is left out, then what ranks 3 and above, and so on
+        most = max(column.spared for column in self.view.columns)
+        for spared in range(most + 1, 0, -1):  # nothing is left out, then what ranks highest, and so on
             columns = [column for column in self.view.columns if column.spared < spared]
             tables = [_table(part, self.view.rows, columns) for part in groups(self.view.rows)]
             if all(Measurement.get(console, unlimited, t).maximum <= options.max_width for t in tables):
@@ -91,10 +125,14 @@ def _table(part: Sequence[Row], rows: Sequence[Row], columns: Sequence[Column]) 
             Text(column.heading(part[0].metric)),
             justify="left" if column.words else "right",
             no_wrap=not column.words,
-            min_width=max(map(len, lines)),
+            min_width=min(max(map(len, lines)), FOLDED if column.words else 1000),
         )
-    for row in part:
-        table.add_row(*(Text(column.cell(row)) for column in columns), style=None if row.n else "dim")
+    for name, section in told_apart(part):
+        if name is not None:
+            table.add_row(Text(name, style="italic"))
+        for row in section:
+            cells = [Text(column.cell(row), style="bold" if column.strong(row) else "") for column in columns]
+            table.add_row(*cells, style=None if row.n else "dim")
     return table
 
 
@@ -110,14 +148,28 @@ def _pipes(part: Sequence[Row], columns: Sequence[Column]) -> str:
 
     heads = [column.heading(part[0].metric).replace("-\n", "").replace("\n", " ") for column in columns]
     rule = [":--" if column.words else "--:" for column in columns]
-    return line(heads) + line(rule) + "".join(line(column.cell(row) for column in columns) for row in part)
+    lines = [line(heads), line(rule)]
+    for name, section in told_apart(part):
+        lines += [] if name is None else [line([f"*{name}*", *[""] * (len(columns) - 1)])]
+        lines += [line(_marked(column, row) for column in columns) for row in section]
+    return "".join(lines)
+
+
+def _marked(column: Column, row: Row) -> str:
+    return f"**{column.cell(row)}**" if column.strong(row) else column.cell(row)
 
 
 def csv(rows: Sequence[Row]) -> str:
-    """A line a row, under the names of ``Row``'s attributes: fractions in full precision, bytes, seconds."""
-    names = [field.name for field in fields(Row) if field.name != "scores"]
+    """A line a row, under the names of the attributes of ``Row``, and of ``Finding`` where there are any.
+
+    Fractions stand in full precision, in units of 1, bytes or seconds.
+    """
+    names = [field.name for field in fields(Row) if field.name not in ("scores", "found")]
+    more = [field.name for field in fields(Finding)] if any(row.found for row in rows) else []
     out = StringIO()
-    writer = DictWriter(out, names, lineterminator="\n")
+    writer = DictWriter(out, [*names, *more], lineterminator="\n")
     writer.writeheader()
-    writer.writerows({name: getattr(row, name) for name in names} for row in rows)
+    for row in rows:
+        found = {name: getattr(row.found, name, None) for name in more}
+        writer.writerow({name: getattr(row, name) for name in names} | found)
     return out.getvalue()
