@@ -16,7 +16,9 @@ from prompt_lab.testing.subject import TOY
 EXPERIMENTS = Path(__file__).parents[2] / "experiments"
 PARADIGMS = sorted((EXPERIMENTS / "paradigms").rglob("*.yaml"))
 PRETRAINING = sorted((EXPERIMENTS / "pretraining").rglob("*.yaml"))
-SUITES = sorted([*(EXPERIMENTS / "suites").rglob("*.yaml"), *(EXPERIMENTS / "sweeps").rglob("*.yaml")])
+SWEEPS = sorted(p for p in (EXPERIMENTS / "sweeps").rglob("*.yaml") if "parameters" in trees.read_yaml(p))
+"""In W&B's format: see test_sweep_files.py."""
+SUITES = sorted({*(EXPERIMENTS / "suites").rglob("*.yaml"), *(EXPERIMENTS / "sweeps").rglob("*.yaml")} - {*SWEEPS})
 FAST = {
     "backbone": "tiny-masked",
     "wandb": "disabled",
@@ -26,7 +28,7 @@ FAST = {
 
 
 def test_no_file_is_lost() -> None:
-    known = {*PARADIGMS, *SUITES, *PRETRAINING, EXPERIMENTS / "base.yaml"}
+    known = {*PARADIGMS, *SUITES, *SWEEPS, *PRETRAINING, EXPERIMENTS / "base.yaml"}
     assert set(EXPERIMENTS.rglob("*.yaml")) == known
     named = {trees.read_yaml(p)["model"]["class_path"] for p in PARADIGMS}
     assert named >= {e.attribute for e in discovery.entries("paradigm").values()}, (
