@@ -67,7 +67,7 @@ def _examples(path: Path, task: Task, labelled: bool) -> list[Example]:
     wanted = (*task.fields, "label") if labelled else task.fields
     examples: list[Example] = []
     problems: list[str] = []
-    for line, row in _rows(path, wanted):
+    for line, row in rows(path, wanted):
         where = f"{path}:{line}"
         try:
             if isinstance(row, LabError):
@@ -117,7 +117,12 @@ def _class(task: Task, value: Any) -> int:
     raise unknown("label", name, task.labels)
 
 
-def _rows(path: Path, wanted: Sequence[str]) -> Rows:
+def rows(path: Path, wanted: Sequence[str]) -> Rows:
+    """Each row of a file that has these columns, with its line; in its place what is wrong with one that is broken.
+
+    Raises:
+        LabError: the file is missing, of an unknown kind or corrupt.
+    """
     suffix = Path(path.name.removesuffix(".gz")).suffix.lower()
     if suffix not in _KINDS:
         raise LabError(f"{path}: the suffix must be one of {', '.join(_KINDS)}, each also with .gz; it is {suffix!r}")

@@ -9,36 +9,22 @@ import torch
 from prompt_lab import discovery
 from prompt_lab.backbones.load import load_backbone
 from prompt_lab.errors import LabError
-from prompt_lab.paradigms import Paradigm
-from prompt_lab.paradigms.fine_tuning import FineTuning
 from prompt_lab.paradigms.pattern_tuning import PatternTuning
+from prompt_lab.testing import tunings
 from prompt_lab.testing.checks import checks, trains
 from prompt_lab.testing.subject import Subject
+from prompt_lab.testing.tunings import CLAUSES, KINDS
 from prompt_lab.tuning import Tuning
 from prompt_lab.tuning.adapter import Adapter
 from prompt_lab.tuning.lora import Lora
 from prompt_lab.tuning.mixture import Mixture
 from prompt_lab.tuning.soft_prompt import SoftPrompt
 
-KINDS = ("tiny-masked", "tiny-causal", "tiny-seq2seq")
 NEEDS_SETTINGS: dict[str, Callable[[], Tuning]] = {
     "mixture": lambda: Mixture([Adapter(), Lora()]),
     "soft_prompt": lambda: SoftPrompt(length=3),
 }
 TUNINGS = tuple(discovery.entries("tuning"))
-UNDER: dict[str, Callable[[Tuning], Paradigm]] = {
-    "cloze": lambda tuning: PatternTuning(tuning=tuning),
-    "head": lambda tuning: FineTuning(tuning=tuning),
-}
-CLAUSES = {
-    "cloze": (
-        "padding_and_batch_size_change_nothing",
-        "only_what_is_declared_moves",
-        "learns_four_rows_by_heart",
-        "checkpoint_gives_the_same_answers",
-    ),
-    "head": ("only_what_is_declared_moves", "checkpoint_gives_the_same_answers"),
-}
 REFUSED = {("bit_fit", "tiny-seq2seq"): "T5 have none at all"}
 """T5 has no biases."""
 
@@ -46,7 +32,7 @@ REFUSED = {("bit_fit", "tiny-seq2seq"): "T5 have none at all"}
 @cache
 def subject(name: str, kind: str, under: str) -> Subject:
     make = NEEDS_SETTINGS.get(name) or discovery.find("tuning", name)
-    return Subject(lambda: UNDER[under](make()), kind)
+    return tunings.subject(make, kind, under)
 
 
 PAIRS = [(name, kind) for name in TUNINGS for kind in KINDS if (name, kind) not in REFUSED]
