@@ -10,7 +10,7 @@ export OMP_WAIT_POLICY ?= PASSIVE
 export UV_FIND_LINKS ?= $(or $(PIP_FIND_LINKS),$(shell $(PYTHON) -m pip config get global.find-links 2>/dev/null))
 
 .DEFAULT_GOAL := help
-.PHONY: help setup compare report list fit predict pretrain test lint types format bench clean
+.PHONY: help setup compare report list fit predict new pretrain test lint types format bench clean
 
 help:  ## list the targets
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## */  make \1\t/' | expand -t 18
@@ -38,6 +38,9 @@ fit: $(STAMP)  ## one run: make fit PARADIGM=pattern_tuning ARGS="--data.task bb
 
 predict: $(STAMP)  ## labels of a text by a finished run: make predict RUN=runs/… TEXT="…"
 	$(BIN)/prompt-lab predict --run "$(RUN)" --text "$(TEXT)" $(ARGS)
+
+new: $(STAMP)  ## a starting point of your own: make new KIND=paradigm NAME=my_idea, or KIND=task NAME=mine ARGS="--from texts.csv"
+	$(BIN)/prompt-lab new $(or $(KIND),paradigm) $(NAME) $(ARGS)
 
 pretrain: $(STAMP)  ## make an encoder promptable: make pretrain CONFIG=experiments/pretraining/minilm_mlm.yaml
 	$(BIN)/prompt-lab pretrain --config $(or $(CONFIG),experiments/pretraining/minilm_mlm.yaml) --out $(OUT) $(ARGS)

@@ -10,6 +10,11 @@ from prompt_lab.errors import LabError
 
 LISTED = ("paradigms", "tasks", "backbones", "templates", "answers", "tunings", "objectives", "texts")
 STOPPED = 130
+_NEW = {
+    "paradigm": "one file that passes the contract as it stands; inside a checkout, a part of the package with its experiment file",
+    "tuning": "one file that passes the contract as it stands; inside a checkout, a part of the package with its experiment file",
+    "task": "a task file for a file of texts with labels: columns, language, patterns and label words are found or proposed",
+}
 
 
 def main(words: Sequence[str] | None = None) -> int:
@@ -19,6 +24,8 @@ def main(words: Sequence[str] | None = None) -> int:
         0 if all went well, 1 if a run of a suite failed, 2 for input that cannot be used, 130 after Ctrl-C.
     """
     given = list(sys.argv[1:] if words is None else words)
+    if (here := str(Path.cwd())) not in sys.path:
+        sys.path.append(here)  # my_idea.MyIdea is a file here, but the command itself lies elsewhere
     try:
         if given[:1] == ["fit"]:
             from prompt_lab.commands import fit
@@ -62,8 +69,17 @@ def _parser() -> argparse.ArgumentParser:
     compare.add_argument(
         "--dry-run", action="store_true", help="list the runs, and which are finished, without running any"
     )
-    report = _command(commands, "report", _report, "the comparison table of finished runs again")
+    report = _command(
+        commands,
+        "report",
+        _report,
+        "what finished runs say: tables, tests, pictures, examples, on one page and as files",
+    )
     report.add_argument("runs", type=Path, help="folder of results")
+    report.add_argument(
+        "--baseline", help="the row that others are compared with (default: fine_tuning, if it was run)"
+    )
+    report.add_argument("--out", type=Path, help="folder to write to (default: reports/all below the results)")
     for command in (compare, report):
         command.add_argument(
             "--columns",
@@ -71,6 +87,41 @@ def _parser() -> argparse.ArgumentParser:
             default="scores",
             help="cost: trained parameters, bytes stored, seconds a step and peak memory, against fine_tuning (default: scores)",
         )
+    dashboard = _command(
+        commands, "dashboard", _dashboard, "a W&B workspace and report that compare the runs of a project"
+    )
+    dashboard.add_argument("--entity", required=True, help="the W&B user or team")
+    dashboard.add_argument("--project", default="prompt_lab", help="the W&B project (default: prompt_lab)")
+    dashboard.add_argument(
+        "--runs",
+        type=Path,
+        default=Path("runs"),
+        help="folder of results, whose tasks, backbones and Ks get a section (default: runs)",
+    )
+    dashboard.add_argument(
+        "--out", type=Path, default=Path("runs/dashboard.json"), help="what is written where W&B cannot be reached"
+    )
+    sync = _command(commands, "sync", _sync, "send runs that were logged offline to W&B")
+    sync.add_argument("runs", type=Path, help="folder of results")
+    sync.add_argument("--project", help="the W&B project (default: the one the runs name)")
+    sync.add_argument("--entity", help="the W&B user or team (default: your own)")
+    sweep = _command(commands, "sweep", _sweep, "search the settings of a W&B sweep file on this machine")
+    sweep.add_argument("file", type=Path, help="a YAML file such as experiments/sweeps/learning_rates.yaml")
+    sweep.add_argument(
+        "--trials", type=int, help="settings for each paradigm (default: the file's number, or the whole grid)"
+    )
+    sweep.add_argument("--out", type=Path, default=Path("sweeps"), help="folder of all sweeps (default: sweeps)")
+    sweep.add_argument(
+        "--set",
+        action="append",
+        default=[],
+        metavar="KEY=VALUE",
+        help="a setting for all runs in place of the file's, such as trainer.max_steps=20",
+    )
+    rescore = _command(commands, "rescore", _rescore, "all scores of finished runs again, from their predictions alone")
+    rescore.add_argument("runs", type=Path, help="folder of a run, or of results")
+    trace = _command(commands, "trace", _trace, "where the number of a finished run came from")
+    trace.add_argument("folder", type=Path, help="folder of a finished run", metavar="RUN")
     commands.add_parser(
         "predict", help='labels of texts, by finished runs: prompt-lab predict --run RUN --text "…"', add_help=False
     )
@@ -91,8 +142,19 @@ def _parser() -> argparse.ArgumentParser:
     )
     fill.add_argument("--backbone", default="minilm-mlm", help="who fills it (default: minilm-mlm)")
     fill.add_argument("--top", type=int, default=10, help="how many words (default: 10)")
-    check = _command(commands, "check", _check, "run the contract on a paradigm of your own")
-    check.add_argument("paradigm", help="my_package.MyParadigm, or a name that `prompt-lab list paradigms` prints")
+    check = _command(commands, "check", _check, "run the contract on a paradigm, a tuning or a task of your own")
+    check.add_argument("name", help="my_package.MyParadigm, my_package.MyTuning, my_task.py, or a name of prompt_lab")
+    new = _command(commands, "new", _new, "a starting point for a paradigm, a tuning or a task of your own")
+    kinds = new.add_subparsers(required=True, metavar="paradigm|tuning|task", dest="kind")
+    for kind, what in _NEW.items():
+        made = kinds.add_parser(kind, help=what, description=what)
+        made.add_argument("name", help="of the file, such as my_idea: small letters, digits and _")
+        made.add_argument("--out", type=Path, help="the folder to write to (default: the current one)")
+    made.add_argument("--from", dest="data", type=Path, required=True, help="a .csv, .tsv, .jsonl or .parquet file")
+    made.add_argument("--test", type=Path, help="a file with the same columns to test on (default: a part is held out)")
+    made.add_argument("--backbone", default="minilm-mlm", help="who must know the label words (default: minilm-mlm)")
+    made.add_argument("--label", help="the label's column (default: found)")
+    made.add_argument("--text", action="append", help="a column of texts, twice for a pair (default: found)")
     listing = _command(commands, "list", _list, "what exists, a line each")
     listing.add_argument("what", choices=LISTED, help="one of " + ", ".join(LISTED), metavar="WHAT")
     return parser
@@ -122,9 +184,39 @@ def _compare(options: argparse.Namespace) -> int:
 
 
 def _report(options: argparse.Namespace) -> int:
-    from prompt_lab.commands import compare
+    from prompt_lab.commands import report
 
-    return compare.report_folder(options.runs, options.columns)
+    return report.main(options.runs, options.out, options.baseline, options.columns)
+
+
+def _rescore(options: argparse.Namespace) -> int:
+    from prompt_lab.commands import rescore
+
+    return rescore.main(options.runs)
+
+
+def _trace(options: argparse.Namespace) -> int:
+    from prompt_lab.commands import trace
+
+    return trace.main(options.folder)
+
+
+def _dashboard(options: argparse.Namespace) -> int:
+    from prompt_lab.commands import dashboard
+
+    return dashboard.main(options.entity, options.project, options.runs, options.out)
+
+
+def _sync(options: argparse.Namespace) -> int:
+    from prompt_lab.commands import sync
+
+    return sync.main(options.runs, options.project, options.entity)
+
+
+def _sweep(options: argparse.Namespace) -> int:
+    from prompt_lab.commands import sweep
+
+    return sweep.main(options.file, options.trials, options.out, options.set)
 
 
 def _merge(options: argparse.Namespace) -> int:
@@ -145,10 +237,16 @@ def _fill_mask(options: argparse.Namespace) -> int:
     return fill_mask.main(options)
 
 
+def _new(options: argparse.Namespace) -> int:
+    from prompt_lab.commands import new
+
+    return new.main(options)
+
+
 def _check(options: argparse.Namespace) -> int:
     from prompt_lab.commands import check
 
-    return check.main(options.paradigm)
+    return check.main(options.name)
 
 
 if __name__ == "__main__":

@@ -213,7 +213,15 @@ def test_report_shows_every_finished_run(capsys: pytest.CaptureFixture[str], tmp
     assert cli.main(["report", str(tmp_path)]) == 0
     assert "pattern_tuning" in capsys.readouterr().out
     written = {p.name for p in (tmp_path / "reports/all").iterdir()}
-    assert written == {"comparison.md", "cost.md", "comparison.csv", "comparison.png"}
+    short = {"comparison.md", "cost.md", "comparison.csv", "comparison.png"}
+    assert written == short | {
+        "report.html",
+        "comparison.tex",
+        "examples.md",
+        "cards.md",
+        "confusion.png",
+        "calibration.png",
+    }
     assert "pattern_tuning" in (tmp_path / "reports/all/comparison.csv").read_text()
     assert cli.main(["report", str(tmp_path), "--columns", "cost"]) == 0
     said = " ".join(capsys.readouterr().out.split())
