@@ -340,3 +340,42 @@ def test_importing_the_report_imports_nothing_heavy() -> None:
     heavy = "torch", "lightning", "transformers", "pandas", "matplotlib", "rich"
     code = f"import prompt_lab.reporting.report, sys; print([m for m in {heavy} if m in sys.modules])"
     assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True).stdout == "[]\n"
+
+
+def choosing(paradigm: str, select: str, seed: int, score: float, **other: Any) -> dict[str, Any]:
+    """A run that chose between two candidates."""
+    config = {
+        "name": paradigm,
+        "out": paradigm,
+        "select": select,
+        "parts": 4,
+        "candidates": [{"model": 1}, {"model": 2}],
+    }
+    told = {"config": {**config, "data": {"seed": seed}, **other.pop("config", {})}, "chosen": {"candidate": 0}}
+    return record(paradigm, seed, score, selection=select, **told, **other)
+
+
+def test_the_selection_gap_is_what_the_oracle_scores_more_on_the_same_seeds() -> None:
+    made = [choosing("by_cv", "cv", 13, 0.60), choosing("by_cv", "cv", 21, 0.70), choosing("by_cv", "cv", 42, 0.10)]
+    best = [choosing("best", "oracle", 13, 0.64), choosing("best", "oracle", 21, 0.72)]
+    found = by_name(rows([*made, *best, record()]))
+    assert found["by_cv"].selection_gap == pytest.approx(0.03)
+    assert found["best"].selection_gap is None
+    assert found["pattern_tuning"].selection_gap is None
+    assert "+3.0" in table.markdown(table.scores(list(found.values())))
+
+
+def test_an_oracle_with_other_settings_says_nothing_of_the_gap() -> None:
+    made = [
+        choosing("by_cv", "cv", 13, 0.60),
+        choosing("best", "oracle", 13, 0.64, config={"data": {"seed": 13, "k": 4}}),
+    ]
+    assert by_name(rows(made))["by_cv"].selection_gap is None
+    assert "gap" not in table.markdown(table.scores(rows(made)))
+
+
+def test_what_a_run_chose_may_differ_from_seed_to_seed() -> None:
+    made = [choosing("by_cv", "cv", seed, 0.6, answer={"seed": seed}, tuning={"seed": seed}) for seed in (13, 21)]
+    assert by_name(rows(made))["by_cv"].n == 2
+    with pytest.raises(LabError, match="another answer"):
+        rows([{**one, "chosen": None} for one in made])

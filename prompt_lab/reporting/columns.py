@@ -134,6 +134,7 @@ SPREAD = (
 )
 COLUMNS = (PARADIGM, STRATEGY, *SPREAD, TRAINED, TIME, MEMORY, STORED, LABELS)
 """What paradigms score, and in short what they cost."""
+GAP = Column("selec-\ntion gap", lambda row: signed(row.selection_gap), spared=3)
 INTERVAL = Column("95 %\ninterval", _interval, spared=1)
 
 

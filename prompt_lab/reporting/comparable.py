@@ -12,6 +12,8 @@ Record = Mapping[str, Any]
 _REMEDY = "Delete the folder of one of them and run it again, or keep the two apart with another --out."
 _OF_A_ROW = ("strategy", "backbone_revision", "selection", "answer", "tuning")
 """What the runs that are averaged have in common; their seeds alone differ."""
+_CHOSEN = ("strategy", "answer", "tuning")
+"""What a candidate may change."""
 
 
 def check(records: Iterable[Record]) -> None:
@@ -38,7 +40,8 @@ def check(records: Iterable[Record]) -> None:
 
 
 def _part(name: str, record: Record) -> object:
-    return record.get(name)
+    """Of a run that chose between candidates, what it chose is its result, and may differ from seed to seed."""
+    return None if name in _CHOSEN and record.get("chosen") else record.get(name)
 
 
 def row_key(record: Record) -> tuple[Hashable, ...]:

@@ -1,12 +1,13 @@
 """The rows of a comparison: one a paradigm, with its spread and its cost (PROTOCOL rules 7, 8, 10, 12)."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import groupby
 from statistics import fmean, stdev
 
 from prompt_lab.reporting.comparable import Record, check, row_key
 from prompt_lab.reporting.findings import Finding
+from prompt_lab.reporting.selection_gap import selection_gaps
 from prompt_lab.reporting.told import rank, told
 
 Group = tuple[str, str, int | str]
@@ -44,6 +45,7 @@ class Row:
         labels: labelled examples used: training, validation and external ones (the most of any seed).
         unlabeled: texts without labels used (the most of any seed).
         told: what the runs were told, such as ``labels + unlabelled texts``.
+        selection_gap: how much more the same candidates score when the test chooses; None where no oracle was run.
         scores: each seed's score, in the order of the seeds.
         found: what statistics say of it, where they were asked.
     """
@@ -71,6 +73,7 @@ class Row:
     labels: int | None = None
     unlabeled: int | None = None
     told: str | None = None
+    selection_gap: float | None = None
     scores: tuple[float, ...] = ()
     found: Finding | None = None
 
@@ -102,7 +105,8 @@ def rows(records: Iterable[Record]) -> list[Row]:
     """
     records = list(records)
     check(records)
-    return [row for group in _groups(records) for row in _rows_of(group, records)]
+    gaps = selection_gaps(records)
+    return [row for group in _groups(records) for row in _rows_of(group, records, gaps)]
 
 
 def groups(rows: Sequence[Row]) -> list[list[Row]]:
@@ -125,19 +129,19 @@ def _groups(records: Sequence[Record]) -> list[Group]:
     )
 
 
-def _rows_of(group: Group, records: Sequence[Record]) -> list[Row]:
+def _rows_of(group: Group, records: Sequence[Record], gaps: Mapping[Hashable, float]) -> list[Row]:
     task, backbone, k = group
     here = [r for r in records if (r["task"], r["backbone"]) == (task, backbone) and r["k"] in (0, k)]
     with_examples = {r["paradigm"] for r in here if r["k"] != 0}
-    by_row: dict[object, list[Record]] = {}
+    by_row: dict[Hashable, list[Record]] = {}
     for record in here:
         by_row.setdefault(row_key(record), []).append(record)
-    made = [_row(group, seeds, with_examples) for seeds in by_row.values()]
+    made = [_row(group, seeds, with_examples, gaps.get(row)) for row, seeds in by_row.items()]
     made.sort(key=lambda row: (row.shots != 0, rank(row.told or ""), -(row.mean or 0.0), row.paradigm))
     return [*_trivial(group, here[0]), *made]
 
 
-def _row(group: Group, seeds: Sequence[Record], with_examples: set[str]) -> Row:
+def _row(group: Group, seeds: Sequence[Record], with_examples: set[str], gap: float | None) -> Row:
     name, shots = seeds[0]["paradigm"], seeds[0]["k"]
     if shots == 0 and name in with_examples:
         name = f"{name}{WITHOUT}"  # it also ran with examples: two rows need two names
@@ -166,6 +170,7 @@ def _row(group: Group, seeds: Sequence[Record], with_examples: set[str]) -> Row:
         labels=max(b["labels_train"] + b["labels_validation"] + b["external_labels"] for b in budgets),
         unlabeled=max(b["unlabeled_texts"] for b in budgets),
         told=told(seeds),
+        selection_gap=gap,
         scores=scores,
     )
 

@@ -65,7 +65,7 @@ def scores(
 
 
 def _mcc(predicted_N: Tensor, label_N: Tensor, classes: int) -> Tensor:
-    """Matthews' correlation; 0 where all labels, true or given, are the same, as in scikit-learn (torchmetrics: .84 for two labels)."""
+    """Matthews' correlation; 0 where all labels, true or given, are the same, as in scikit-learn (torchmetrics says .84)."""
     if len(predicted_N.unique()) == 1 or len(label_N.unique()) == 1:
         return torch.zeros(())
     return multiclass_matthews_corrcoef(predicted_N, label_N, classes)

@@ -6,7 +6,7 @@ from dataclasses import dataclass, fields
 from io import StringIO
 from typing import Any
 
-from prompt_lab.reporting.columns import COLUMNS, ITEMS_ALONE, REFERENCE, TIE, Column, cost_columns, found_columns
+from prompt_lab.reporting.columns import COLUMNS, GAP, ITEMS_ALONE, REFERENCE, TIE, Column, cost_columns, found_columns
 from prompt_lab.reporting.findings import Finding
 from prompt_lab.reporting.rows import Row, groups, sections
 
@@ -28,6 +28,10 @@ AGAINST_NOTE = (
     f"Against {{baseline}}: mean difference in points on the same seeds and test items; {TIE.strip()} is a tie, p ≥ .05 or less than "
     "the smallest difference that the design sees in 80 of 100 cases (smallest seen). p: corrected over the methods of the group "
     "(Holm 1979)."
+)
+
+GAP_NOTE = (
+    "Selection gap: how many points more the same candidates score when the test itself chooses; the mean over seeds."
 )
 
 
@@ -62,10 +66,14 @@ def scores(rows: Sequence[Row], baseline: str | None = None) -> View:
         rows: of the table.
         baseline: whom differences were taken to.
     """
-    if not any(row.found for row in rows):
-        return View(rows, COLUMNS, NOTE)
-    against = [AGAINST_NOTE.format(baseline=baseline)] if baseline else []
-    return View(rows, found_columns(baseline), " ".join([NOTE, FOUND_NOTE, *against]))
+    columns: Sequence[Column] = COLUMNS
+    notes = [NOTE]
+    if any(row.found for row in rows):
+        columns, notes = found_columns(baseline), [NOTE, FOUND_NOTE]
+        notes += [AGAINST_NOTE.format(baseline=baseline)] if baseline else []
+    if any(row.selection_gap is not None for row in rows):
+        columns, notes = [*columns, GAP], [*notes, GAP_NOTE]
+    return View(rows, columns, " ".join(notes))
 
 
 def cost(rows: Sequence[Row], reference: str | None = None) -> View:
