@@ -337,7 +337,7 @@ def test_the_table_of_predictions_shows_both_numbers(task: Path) -> None:
 
     data, seen = FewShotData(str(task), k=2), Seen()
     logp_NC = torch.tensor([[0.75, 0.25]] * len(data.sealed_test())).log()
-    nothing = {"scores": {}, "cost": {}, "budget": {}, "collapsed": True}
+    nothing = {"k": 2, "scores": {}, "cost": {}, "budget": {}, "collapsed": True}
     Results(None, data, logp_NC, logp_NC[:0]).log(nothing, [], [seen])  # type: ignore[arg-type, list-item]
     assert seen.columns == ["text_a", "label", "predicted", "probability", "value", "predicted_value"]
     first = data.sealed_test()[0]

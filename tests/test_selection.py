@@ -21,7 +21,7 @@ from prompt_lab.trees import laid_over
 
 import runs
 
-SLOW, QUICK = 1e-9, 3e-3
+SLOW, QUICK = 1e-9, 1e-3
 
 
 def rates(*values: float) -> list[dict[str, Any]]:

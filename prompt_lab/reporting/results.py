@@ -94,9 +94,7 @@ class Results:
 
     def log(self, record: Mapping[str, Any], loggers: Iterable[Logger], trackers: Iterable[Tracker]) -> None:
         """Scores to every logger, but for those that have a curve; to W&B also cost, budget and a table of the predictions."""
-        shots = (
-            {"k": record["k"]} if isinstance(record["k"], int) else {}
-        )  # an axis of W&B's must be logged beside the score
+        shots = {"k": record["k"]} if isinstance(record["k"], int) else {}  # W&B wants an axis logged beside the score
         for logger in loggers:
             logger.log_metrics({key: value for key, value in record["scores"].items() if key not in LOG_KEYS} | shots)
             logger.save()
