@@ -2,7 +2,7 @@
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, Protocol
@@ -107,3 +107,32 @@ class Encoded:
 
     def __len__(self) -> int:
         return len(self.label)
+
+
+def joined(batches: Sequence[Encoded], pad_id: int) -> Encoded:
+    """Batches one behind the other as one, all of whose rows are padded to the longest; it has no soft labels and no views.
+
+    Args:
+        batches: of the same number G of rows an example.
+        pad_id: fills up token ids.
+    """
+    import torch
+    from torch.nn import functional as F
+
+    def rows(name: str, value: int) -> Any:
+        held = [getattr(b, name) for b in batches]
+        if held[0] is None:
+            return None
+        width = max(h.shape[-1] for h in held)
+        return torch.cat([F.pad(h, (0, width - h.shape[-1]), value=value) for h in held])
+
+    return Encoded(
+        input_ids=rows("input_ids", pad_id),
+        attention_mask=rows("attention_mask", 0),
+        slots=rows("slots", -1),
+        label=torch.cat([b.label for b in batches]),
+        index=torch.cat([b.index for b in batches]),
+        token_type_ids=rows("token_type_ids", 0),
+        decoder_input_ids=rows("decoder_input_ids", pad_id),
+        tokens=sum(b.tokens for b in batches),
+    )

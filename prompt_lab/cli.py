@@ -69,6 +69,13 @@ def _parser() -> argparse.ArgumentParser:
     compare.add_argument(
         "--dry-run", action="store_true", help="list the runs, and which are finished, without running any"
     )
+    compare.add_argument(
+        "--side-by-side",
+        type=int,
+        default=8,
+        metavar="N",
+        help="how many runs over one frozen backbone read at once, where they differ in seeds and rates alone (default: 8; 1: none)",
+    )
     report = _command(
         commands,
         "report",
@@ -180,7 +187,9 @@ def _list(options: argparse.Namespace) -> int:
 def _compare(options: argparse.Namespace) -> int:
     from prompt_lab.commands import compare
 
-    return compare.main(options.suite, options.out, dry_run=options.dry_run, shown=options.columns)
+    return compare.main(
+        options.suite, options.out, dry_run=options.dry_run, shown=options.columns, at_once=options.side_by_side
+    )
 
 
 def _report(options: argparse.Namespace) -> int:

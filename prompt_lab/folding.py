@@ -3,6 +3,10 @@
 import torch
 from torch import Tensor, nn
 
+EACH = "of_each"
+"""Where the rows of several runs are read at once (``together``), the attribute of a module of their own that computes with the module
+of every run over that run's rows."""
+
 
 class Folded(nn.Module):
     """A trained tensor. Where it has an encoder, that is what is trained; folding keeps what it last said, and forgets it.
@@ -32,6 +36,11 @@ class Folded(nn.Module):
             return self.weight
         with torch.autocast(self.weight.device.type, enabled=False):
             return self.encoder()
+
+    def for_rows(self) -> Tensor:
+        """The tensor for the rows of a batch: [1, ...] for all, or one for each where the rows are of several runs"""
+        each = getattr(self, EACH, None)
+        return self()[None] if each is None else each(lambda folded: folded()[None])
 
     def moved(self) -> float:
         """How far it is from where it began, as a share of how long it was."""

@@ -35,6 +35,10 @@ class Bars:
     def __exit__(self, *_: object) -> None:
         self._bars.stop()
 
+    def silent(self) -> "Bars":
+        """Bars of a run beside the one that is shown: what it says is seen, how far it is is not."""
+        return _Silent(console=self.console)
+
     def say(self, line: str) -> None:
         """A line that stays."""
         self.console.print(line, highlight=False, soft_wrap=True)
@@ -61,3 +65,13 @@ class Bars:
         """One run of the grid."""
         if self._cells is not None:
             self._bars.advance(self._cells)
+
+
+class _Silent(Bars):
+    """Says, but shows no bars."""
+
+    def begin(self, what: str, total: int | None) -> None:
+        """Nothing is shown."""
+
+    def advance(self) -> None:
+        """Nothing is shown."""

@@ -4,7 +4,7 @@ import signal
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, Protocol
 
 import lightning.pytorch as pl
 
@@ -22,13 +22,27 @@ from prompt_lab.selection.regimes import regime
 from prompt_lab.trainer import quiet
 
 
-def execute(experiment: Experiment, bars: Bars, *, show_parameters: bool = False) -> dict[str, Any]:
+class Beside(Protocol):
+    """A run's place among others that are run side by side with it (``together``)."""
+
+    @property
+    def size(self) -> int:
+        """How many runs there are."""
+
+    def sit(self, paradigm: Paradigm) -> None:
+        """Begin to read together; the paradigm has its backbone."""
+
+
+def execute(
+    experiment: Experiment, bars: Bars, *, show_parameters: bool = False, beside: Beside | None = None
+) -> dict[str, Any]:
     """Run all of an experiment, and write its record, predictions and examples.
 
     Args:
         experiment: not prepared yet.
         bars: where progress is shown.
         show_parameters: say first what is frozen, trained and added, as a tree of the model's parts.
+        beside: the runs that it reads together with, if there are some.
 
     Returns:
         The record.
@@ -37,7 +51,7 @@ def execute(experiment: Experiment, bars: Bars, *, show_parameters: bool = False
         LabError: its settings cannot be used.
     """
     started = datetime.now(UTC)
-    meter = Meter()
+    meter = Meter(1 if beside is None else beside.size)
     with meter.phase("prepare"), quiet():
         experiment.check()
     with quiet(), interruptible():
@@ -47,6 +61,8 @@ def execute(experiment: Experiment, bars: Bars, *, show_parameters: bool = False
     pl.seed_everything(experiment.init_seed, verbose=False)
     experiment.paradigm.build(backbone)
     del backbone  # a paradigm may build itself anew, and forget this one
+    if beside is not None:
+        beside.sit(experiment.paradigm)
     if show_parameters:
         bars.say(tree(experiment.paradigm))
     return Running(experiment, meter, bars, started).record()

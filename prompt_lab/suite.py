@@ -4,7 +4,7 @@ import gc
 import json
 import traceback
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -29,8 +29,17 @@ class Outcome:
     stopped: bool = False
 
 
-def run(cells: Sequence[Cell], bars: "Bars") -> Outcome:
+AT_ONCE = 8
+"""How many cells run side by side, where they can."""
+
+
+def run(cells: Sequence[Cell], bars: "Bars", at_once: int = AT_ONCE) -> Outcome:
     """Run what is not finished. One failing cell is recorded as failed, and the rest goes on; Ctrl-C stops cleanly.
+
+    Args:
+        cells: of the grid.
+        bars: where progress is shown.
+        at_once: how many may run side by side; 1 for one after the other.
 
     Raises:
         LabError: a cell's settings cannot be used. Nothing has been run then.
@@ -42,8 +51,11 @@ def run(cells: Sequence[Cell], bars: "Bars") -> Outcome:
         bars.cell_done()
     try:
         _check(waiting)
-        for wait in (False, True):  # first what is free, then what another process has in hand
-            waiting = [c for c in waiting if not _attempt(c, bars, outcome, wait=wait)]
+        for group in _groups(waiting, at_once):  # first what is free, then what another process has in hand
+            waiting = [c for c in waiting if c not in _attempt(group, bars, outcome)]
+        for cell in waiting:
+            bars.say(f"waiting for {cell.title}, which another process has in hand")
+            _attempt([cell], bars, outcome, wait=True)
     except KeyboardInterrupt:
         outcome.stopped = True
     return outcome
@@ -70,32 +82,56 @@ def _check(cells: Sequence[Cell]) -> None:
             raise LabError(f"{cell.title}: {error}") from error
 
 
-def _attempt(cell: Cell, bars: "Bars", outcome: Outcome, *, wait: bool) -> bool:
-    """Run a cell unless another process does; whether it is done with."""
-    lock = files.lock(cell.folder)
-    if wait:
-        bars.say(f"waiting for {cell.title}, which another process has in hand")
-    try:
-        with lock.acquire(timeout=-1 if wait else 0):
-            if cell.finished():
-                outcome.skipped += 1
+def _groups(cells: Sequence[Cell], at_once: int) -> list[list[Cell]]:
+    if at_once < 2 or len(cells) < 2:
+        return [[cell] for cell in cells]
+    from prompt_lab import together
+
+    return together.groups(cells, at_once)
+
+
+def _attempt(group: Sequence[Cell], bars: "Bars", outcome: Outcome, *, wait: bool = False) -> list[Cell]:
+    """Run cells, side by side if they are several, unless another process does; those that are done with."""
+    held: list[Cell] = []
+    with ExitStack() as locks:
+        for cell in group:
+            try:
+                locks.enter_context(files.lock(cell.folder).acquire(timeout=-1 if wait else 0))
+            except Timeout:
+                continue
+            held.append(cell)
+        waiting = [c for c in held if not c.finished()]
+        outcome.skipped += len(held) - len(waiting)
+        _execute(waiting, bars, outcome)
+    for _ in held:
+        bars.cell_done()
+    return held
+
+
+def _execute(cells: Sequence[Cell], bars: "Bars", outcome: Outcome) -> None:
+    """Run cells side by side, and those that fail so, such as for lack of memory, once more by themselves."""
+    from prompt_lab import running, together
+
+    alone = list(cells)
+    if len(cells) > 1:
+        found = together.execute([c.settings.experiment() for c in cells], bars)
+        for cell, one in zip(cells, found, strict=True):
+            if isinstance(one, Exception):
+                bars.say(f"{cell.title}: failed beside others, runs again alone: {one}")
             else:
-                _execute(cell, bars, outcome)
-    except Timeout:
-        return False
-    bars.cell_done()
-    return True
+                alone.remove(cell)
+                _tell(cell, one, bars, outcome)
+        gc.collect()
+    for cell in alone:
+        with _recorded_failure(cell, bars, outcome):
+            _tell(cell, running.execute(cell.settings.experiment(), bars), bars, outcome)
+        gc.collect()  # modules and trainers refer to each other: without this, a dozen models pile up before Python looks
 
 
-def _execute(cell: Cell, bars: "Bars", outcome: Outcome) -> None:
-    from prompt_lab.running import execute
-
-    with _recorded_failure(cell, bars, outcome):
-        record = execute(cell.settings.experiment(), bars)
-        outcome.ran += 1
-        score = record["scores"][record["metric"]]
-        bars.say(f"{cell.title}: {record['metric']} {score:.3f} in {record['cost']['seconds']['total']:.1f} s")
-    gc.collect()  # modules and trainers refer to each other: without this, a dozen models pile up before Python looks
+def _tell(cell: Cell, record: Tree, bars: "Bars", outcome: Outcome) -> None:
+    outcome.ran += 1
+    score, seconds = record["scores"][record["metric"]], record["cost"]["seconds"]["total"]
+    bars.say(f"{cell.title}: {record['metric']} {score:.3f} in {seconds:.1f} s")
 
 
 @contextmanager

@@ -3,7 +3,7 @@
 import copy
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
-from typing import Any, Self
+from typing import Any, Protocol, Self
 
 import torch
 from torch import Tensor, nn
@@ -14,6 +14,17 @@ from prompt_lab.backbones.reader import Reader
 from prompt_lab.backbones.vocabulary import cross_entropy
 from prompt_lab.batch import Encoded, Inputs
 from prompt_lab.errors import LabError
+from prompt_lab.folding import EACH
+
+
+class Company(Protocol):
+    """Other runs that a backbone reads together with: it asks them instead of reading by itself."""
+
+    def hidden(self, batch: Inputs) -> Tensor:
+        """As ``Backbone.hidden``."""
+
+    def slot_logits(self, batch: Encoded, tokens: Tensor | None) -> Tensor:
+        """As ``Backbone.slot_logits``."""
 
 
 class _Computed:
@@ -46,6 +57,7 @@ class Backbone(nn.Module):
         self.missing = missing
         self._origin: list[Self] = []  # in a list, or it would be a part of this module
         self._beside: list[tuple[nn.Module, nn.Module]] = []
+        self.company: Company | None = None
 
     def fresh(self) -> Self:
         """A copy with weights of its own, so that what one experiment does to it is not there for the next."""
@@ -61,12 +73,12 @@ class Backbone(nn.Module):
 
     def _copied(self, known: dict[int, Any]) -> Self:
         """A copy in which what is known, by its id, is what stands for it there."""
-        reader, origin = self.reader, self._origin
-        self.reader, self._origin = None, []  # type: ignore[assignment]  # shared, not copied
+        reader, origin, company = self.reader, self._origin, self.company
+        self.reader, self._origin, self.company = None, [], None  # type: ignore[assignment]  # shared, not copied
         try:
             twin = copy.deepcopy(self, known)
         finally:
-            self.reader, self._origin = reader, origin
+            self.reader, self._origin, self.company = reader, origin, company
         twin.reader, twin._origin = reader, origin or [self]
         return twin
 
@@ -115,6 +127,10 @@ class Backbone(nn.Module):
 
     def hidden(self, batch: Inputs) -> Tensor:
         """Hidden states of the last layer, without the language-model head: [B*G, T, D]. For seq2seq models, the encoder's."""
+        return self.own_hidden(batch) if self.company is None else self.company.hidden(batch)
+
+    def own_hidden(self, batch: Inputs) -> Tensor:
+        """``hidden``, whatever company there is."""
         with self._quick(batch):
             return self._body()(**self._inputs(batch)).last_hidden_state
 
@@ -128,6 +144,10 @@ class Backbone(nn.Module):
         Returns:
             [B, G, N, U], or [B, G, N, V].
         """
+        return (self.own_slot_logits if self.company is None else self.company.slot_logits)(batch, tokens)
+
+    def own_slot_logits(self, batch: Encoded, tokens: Tensor | None = None) -> Tensor:
+        """``slot_logits``, whatever company there is."""
         slots_RN = batch.slots.flatten(0, 1).clamp_min(0)
 
         def keep_slots(module: nn.Module, args: Any, output: Any) -> Any:
@@ -240,15 +260,29 @@ class Backbone(nn.Module):
             return
         head = self.model.get_output_embeddings()
 
-        def rows(hidden: Tensor) -> Tensor:
-            bias = getattr(head, "bias", None)
-            return F.linear(hidden, head.weight[tokens], None if bias is None else bias[tokens])
+        def rows(module: Any, hidden: Tensor) -> Tensor:
+            bias = getattr(module, "bias", None)
+            return F.linear(hidden, module.weight[tokens], None if bias is None else bias[tokens])
 
-        head.forward = rows
-        try:
+        def forward(hidden: Tensor) -> Tensor:
+            each = getattr(head, EACH, None)
+            return rows(head, hidden) if each is None else each(rows, hidden)
+
+        with standing_in(head, "forward", forward):
             yield
-        finally:
-            del head.forward
+
+
+@contextmanager
+def standing_in(module: nn.Module, name: str, value: Any) -> Iterator[None]:
+    """Let something stand in for an attribute of a module; one that stands in for it already comes back afterwards."""
+    before = module.__dict__.get(name, standing_in)
+    module.__dict__[name] = value
+    try:
+        yield
+    finally:
+        del module.__dict__[name]
+        if before is not standing_in:
+            module.__dict__[name] = before
 
 
 class DecoderBackbone(Backbone):

@@ -11,7 +11,7 @@ from prompt_lab.progress import Bars
 from prompt_lab.reporting import files, report
 
 
-def main(path: Path, out: str, *, dry_run: bool, shown: report.Shown = "scores") -> int:
+def main(path: Path, out: str, *, dry_run: bool, shown: report.Shown = "scores", at_once: int = suite.AT_ONCE) -> int:
     """Run a suite and print a table of it; what is finished is not run again."""
     cells = grid.expand(path, out)
     if dry_run:
@@ -20,7 +20,7 @@ def main(path: Path, out: str, *, dry_run: bool, shown: report.Shown = "scores")
         return 0
     files.check_writable(Path(out))
     with Bars(len(cells)) as bars:
-        outcome = suite.run(cells, bars)
+        outcome = suite.run(cells, bars, at_once)
     failures = suite.failures(cells)
     show(suite.records(cells), Path(out, "reports", path.stem), failures, shown)
     print(f"{outcome.skipped} finished before, {outcome.ran} run now, {outcome.failed} failed")

@@ -20,9 +20,14 @@ class Meter(pl.Callback):
     """Counts while a run goes on, over all of its fits and devices.
 
     Tokens leave padding out; a model call is one row of tokens read once: an example beside sixteen sets of demonstrations is sixteen.
+
+    Args:
+        side_by_side: how many runs share the machine at a time. Seconds are this run's share of theirs; the peak of memory is that
+            of all.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, side_by_side: int = 1) -> None:
+        self.side_by_side = side_by_side
         self.seconds: dict[str, float] = {}
         self.steps = 0
         self.calls = {"train": 0, "evaluation": 0}
@@ -38,7 +43,8 @@ class Meter(pl.Callback):
         try:
             yield
         finally:
-            self.seconds[name] = self.seconds.get(name, 0.0) + time.perf_counter() - start
+            passed = (time.perf_counter() - start) / self.side_by_side
+            self.seconds[name] = self.seconds.get(name, 0.0) + passed
 
     def on_train_end(self, trainer: Any, module: Any) -> None:
         """Count the optimizer steps of a fit, and what it trained, before the module folds what need not be kept."""
@@ -128,6 +134,7 @@ class Meter(pl.Callback):
             "model_calls": sum(self.calls.values()),
             "flops_estimate": flops,
             "peak_memory_bytes": self.peak,
+            "side_by_side": self.side_by_side,
         }
 
 

@@ -88,7 +88,7 @@ class Tracker(Logger):
         make = partial(
             WandbLogger, project=project, name=f"{identity['paradigm']}-{identity['split_seed']}", save_dir=folder,
             group=f"{identity['task']}/k{identity['k']}", job_type=identity["paradigm"], tags=words,
-            config={**identity, "settings": dict(config)}, reinit="finish_previous",
+            config={**identity, "settings": dict(config)}, reinit="create_new",
             settings=wandb.Settings(silent=True, console="off", init_timeout=WAIT_SECONDS, login_timeout=WAIT_SECONDS),
         )  # fmt: skip
         try:
@@ -151,13 +151,11 @@ class Tracker(Logger):
             self._close()
 
     def _close(self) -> None:
-        """End a run that failed, so that the next logger does not go on with it."""
-        opened, self._inner = self._inner is not None, None
+        """End a run that failed."""
+        opened, self._inner = getattr(self._inner, "_experiment", None), None
         with suppress(Exception):
-            import wandb
-
-            if opened and wandb.run is not None:
-                wandb.finish(exit_code=1)
+            if opened is not None:
+                opened.finish(1)
 
 
 class Prefixed(Logger):

@@ -1,7 +1,7 @@
 """Gates: how much of what a method adds to a layer is added, as the layer's input says (UniPELT: Mao et al. 2022)."""
 
 from collections.abc import Iterable, Sequence
-from typing import Any
+from typing import Any, ClassVar
 
 import lightning.pytorch as pl
 import torch
@@ -20,6 +20,9 @@ class Gate(nn.Module):
         width: of the hidden states it reads.
         seen: says which tokens are there, in the pass that is under way.
     """
+
+    remembers: ClassVar[bool] = True
+    """How far it was open is written into the record: it cannot be shared by runs that are read at once."""
 
     def __init__(self, width: int, seen: "Seen") -> None:
         super().__init__()

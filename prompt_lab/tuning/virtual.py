@@ -50,9 +50,7 @@ class VirtualTokens(nn.Module):
         return (self._ids.where(self._ids < self.first, 0), *args[1:])
 
     def _put_in(self, embedding: nn.Module, args: Any, output_BTD: Tensor) -> Tensor:
-        which_BT = self.places()
-        vectors_PD = self.vectors().to(output_BTD.dtype)
-        return torch.where((which_BT >= 0)[..., None], vectors_PD[which_BT.clamp_min(0)], output_BTD)
+        return put_in(self.vectors.for_rows(), self.places(), output_BTD)
 
     def places(self) -> Tensor:
         """[B, T]: which virtual token stands where, in the pass that is under way; negative where a word does."""
@@ -68,6 +66,19 @@ class VirtualTokens(nn.Module):
         return [
             [(n, round(c, 3)) for n, c in zip(*pair, strict=True)] for pair in zip(names, best.tolist(), strict=True)
         ]
+
+
+def put_in(vectors_BPD: Tensor, which_BT: Tensor, hidden_BTD: Tensor) -> Tensor:
+    """Hidden states with vectors in some places.
+
+    Args:
+        vectors_BPD: P vectors for each row, or [1, P, D] for all.
+        which_BT: which vector stands in a place; negative where none does.
+        hidden_BTD: the others.
+    """
+    row_B1 = torch.arange(len(vectors_BPD), device=which_BT.device)[:, None]
+    vectors_BTD = vectors_BPD.to(hidden_BTD.dtype)[row_B1, which_BT.clamp_min(0)]
+    return torch.where((which_BT >= 0)[..., None], vectors_BTD, hidden_BTD)
 
 
 def virtual_tokens(backbone: Backbone) -> VirtualTokens:

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from prompt_lab.errors import LabError
 from prompt_lab.folding import Folded
 from prompt_lab.tuning.mechanisms.layered import Layered
-from prompt_lab.tuning.virtual import VirtualTokens
+from prompt_lab.tuning.virtual import VirtualTokens, put_in
 
 
 class HiddenStates(Layered):
@@ -37,9 +37,7 @@ class HiddenStates(Layered):
         n = self.turn(layer, turns)
         if n is None:
             return hidden_BTD
-        which_BT = self._places[0].places()
-        vectors_PD = self._now[n].to(hidden_BTD.dtype)
-        return torch.where((which_BT >= 0)[..., None], vectors_PD[which_BT.clamp_min(0)], hidden_BTD)
+        return put_in(self._now[n], self._places[0].places(), hidden_BTD)
 
 
 class _Replace:

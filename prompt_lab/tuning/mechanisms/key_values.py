@@ -62,7 +62,7 @@ class KeyValues(Layered):
     def of(self, module: nn.Module, turns: Sequence[int | None]) -> tuple[Tensor, Tensor] | None:
         """Key and value [1, H, P, d] of a layer, which may be called several times in a pass (ALBERT); None where it has none.
 
-        With gates they are [B, H, P, d].
+        With gates, and where rows of several runs are read at once, they are [B, H, P, d].
         """
         n = self.turn(module, turns)
         if n is None:
@@ -82,8 +82,8 @@ class KeyValues(Layered):
         self._read: Tensor | None = args[0] if args else given["hidden_states"]
 
     def _part(self, number: int) -> Tensor:
-        part_PE = self._now[number]
-        return part_PE.view(len(part_PE), self._heads[number], -1).transpose(0, 1)[None]
+        part_BPE = self._now[number]
+        return part_BPE.view(*part_BPE.shape[:2], self._heads[number], -1).transpose(1, 2)
 
 
 def attention_calls(backbone: Backbone, run: Callable[[], Any], stacks: Sequence[nn.Module]) -> list[list[Call]]:

@@ -42,4 +42,4 @@ class Layered(nn.Module):
 
     def _begin(self, *_: Any) -> None:
         self._called.clear()
-        self._now = self.vectors().split(self._widths, dim=1)
+        self._now = self.vectors.for_rows().split(self._widths, dim=2)

@@ -1,0 +1,233 @@
+"""Where runs side by side wait for each other, so that one pass through the backbone answers all of them."""
+
+import random
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import numpy
+import torch
+from torch import Tensor
+
+from prompt_lab.backbones.backbone import Backbone
+from prompt_lab.batch import Encoded, Inputs
+from prompt_lab.paradigms import Paradigm
+from prompt_lab.together import rows
+
+
+class Stopped(BaseException):
+    """The suite was stopped; Lightning turns an interrupt into an exit, which only the main thread survives."""
+
+
+@dataclass
+class _Asked:
+    """What a run waits for.
+
+    Attributes:
+        key: what it is; those of equal keys are answered at once.
+        given: what it is asked with.
+        leads: the members whose questions this one is to answer, once all wait.
+        answer: a result, or what went wrong.
+    """
+
+    key: tuple[Any, ...]
+    given: tuple[Any, ...]
+    leads: "list[Member] | None" = None
+    answer: Any = None
+    is_answered: bool = False
+
+
+class Meeting:
+    """Threads, each with a whole run of its own, of which one runs at a time: from one place where it must wait to the next.
+
+    Where all of them wait, the first of those that ask the same answers for all: a pass through the backbone over the batches of
+    all of them, or one way back from all their losses. Passes come before ways back, so that no way back begins before all that
+    were read at once ask for theirs. A run that ends, fails or stops early leaves; the others go on.
+
+    Args:
+        size: how many runs there are.
+    """
+
+    def __init__(self, size: int) -> None:
+        self.members = [Member(self) for _ in range(size)]
+        self.baton = threading.Condition()
+        self.is_stopped = False
+        self.plan: rows.Plan | None = None
+        self._there = list(self.members)
+
+    def stop(self) -> None:
+        """Let every run end where it next waits."""
+        with self.baton:
+            self.is_stopped = True
+            self.baton.notify_all()
+
+    def leave(self, member: "Member") -> None:
+        """Go on without one of them."""
+        self._there.remove(member)
+        self.call()
+
+    def call(self) -> None:
+        """Name those that are to answer, if all wait."""
+        waiting = [(m, m.asked) for m in self._there]
+        if not all(asked and not asked.leads and not asked.is_answered for _, asked in waiting):
+            return
+        groups: dict[Any, list[Member]] = {}
+        for member, asked in waiting:
+            assert asked is not None
+            groups.setdefault(asked.key, []).append(member)
+        passes = {key: group for key, group in groups.items() if key != _BACK}
+        for group in (passes or groups).values():
+            first = group[0].asked
+            assert first is not None
+            first.leads = group
+        self.baton.notify_all()
+
+
+_BACK, _SIT = ("back",), ("sit",)
+
+
+class Member:
+    """A run's place in a meeting: what its backbone asks instead of computing by itself.
+
+    Args:
+        meeting: where it meets the others.
+    """
+
+    def __init__(self, meeting: Meeting) -> None:
+        self._meeting = meeting
+        self._paradigm: Paradigm | None = None
+        self._tokens: tuple[Tensor | None, tuple[int, ...] | None] = None, None
+        self.asked: _Asked | None = None
+
+    @property
+    def size(self) -> int:
+        """How many runs share the machine."""
+        return len(self._meeting.members)
+
+    @property
+    def backbone(self) -> Backbone:
+        """Its run's."""
+        assert self._paradigm is not None
+        return self._paradigm.backbone
+
+    @contextmanager
+    def present(self) -> Iterator[None]:
+        """Run, alone among the members, until the end or the next question."""
+        with self._meeting.baton:
+            try:
+                yield
+            finally:
+                if self._paradigm is not None:
+                    self._paradigm.backbone.company = None
+                    del self._paradigm.backward
+                self._meeting.leave(self)
+
+    def sit(self, paradigm: Paradigm) -> None:
+        """Begin to ask, once all others are as far; where the runs do not fit together, every one computes by itself."""
+        self._paradigm = paradigm
+        paradigm.backward = self.back  # type: ignore[method-assign]
+        paradigm.backbone.company = self
+        self._ask(_SIT, (), self._settle)
+
+    def hidden(self, batch: Inputs) -> Tensor:
+        """As ``Backbone.hidden``."""
+        return self._read("hidden", batch, None)
+
+    def slot_logits(self, batch: Encoded, tokens: Tensor | None) -> Tensor:
+        """As ``Backbone.slot_logits``."""
+        return self._read("slot_logits", batch, tokens)
+
+    def back(self, loss: Tensor, *args: Any, **kwargs: Any) -> None:
+        """As ``LightningModule.backward``: one way back from the losses of all."""
+        if self._meeting.plan is None or args or kwargs:
+            loss.backward(*args, **kwargs)
+        else:
+            self._ask(_BACK, (loss,), _all_back)
+
+    def _read(self, what: str, batch: Any, tokens: Tensor | None) -> Tensor:
+        def alone() -> Tensor:
+            return rows.alone(self.backbone, what, batch, tokens)
+
+        if self._meeting.plan is None or not isinstance(batch, Encoded):
+            return alone()
+        device = batch.input_ids.device.type
+        if device == "cpu" and not torch.is_grad_enabled():
+            return (
+                alone()
+            )  # batches of evaluation fill a CPU by themselves: five times 64 rows at once took it twice as long
+        half = torch.get_autocast_dtype(device) if torch.is_autocast_enabled(device) else None
+        mode = (torch.is_grad_enabled(), torch.is_inference_mode_enabled(), half, self.backbone.training)
+        key = (what, *mode, batch.slots.shape[1], self._numbers(tokens))
+        found = self._ask(key, (what, batch, tokens), self._read_for)
+        return alone() if found is None else found
+
+    def _numbers(self, tokens: Tensor | None) -> tuple[int, ...] | None:
+        """Tokens as numbers, looked up once: on a GPU that means to wait for it."""
+        if tokens is not None and (self._tokens[0] is None or self._tokens[0].data_ptr() != tokens.data_ptr()):
+            self._tokens = tokens, tuple(tokens.tolist())
+        return None if tokens is None else self._tokens[1]
+
+    # ---------------------------------------------------------------- waiting
+
+    def _ask(self, key: tuple[Any, ...], given: tuple[Any, ...], answer: Callable[[list["Member"]], list[Any]]) -> Any:
+        asked = self.asked = _Asked(key, given)
+        meeting, drawn = self._meeting, _drawn()
+        meeting.call()
+        meeting.baton.wait_for(lambda: asked.leads or asked.is_answered or meeting.is_stopped)
+        _draw_on(drawn)
+        if meeting.is_stopped:
+            raise Stopped
+        if asked.leads:
+            self._answer(asked.leads, answer)
+        if isinstance(asked.answer, BaseException):
+            raise asked.answer
+        return asked.answer
+
+    def _answer(self, group: "list[Member]", answer: Callable[[list["Member"]], list[Any]]) -> None:
+        found: Sequence[Any]
+        try:
+            found = answer(group)
+        except Exception as error:
+            found = [error] * len(group)
+        for member, one in zip(group, found, strict=True):
+            assert member.asked is not None
+            member.asked.answer, member.asked.is_answered, member.asked.leads = one, True, None
+        self._meeting.baton.notify_all()
+
+    def _settle(self, group: "list[Member]") -> list[None]:
+        if len(group) > 1:
+            self._meeting.plan = rows.plan([m.backbone for m in group])
+        return [None] * len(group)
+
+    def _read_for(self, group: "list[Member]") -> list[Tensor] | list[None]:
+        plan = self._meeting.plan
+        if plan is None or len(group) == 1:
+            return [None] * len(group)
+        given = [m.asked.given for m in group if m.asked is not None]
+        try:
+            return rows.read(plan, [m.backbone for m in group], given[0][0], [g[1] for g in given], given[0][2])
+        except rows.Apart:
+            self._meeting.plan = None
+            return [None] * len(group)
+
+
+def _all_back(group: list[Member]) -> list[None]:
+    torch.autograd.backward([m.asked.given[0] for m in group if m.asked is not None])
+    return [None] * len(group)
+
+
+def _drawn() -> tuple[Any, ...]:
+    """Where the generators of random numbers are: a run draws what it would have drawn alone."""
+    gpu = torch.cuda.get_rng_state() if torch.cuda.is_initialized() else None
+    return random.getstate(), numpy.random.get_state(), torch.get_rng_state(), gpu
+
+
+def _draw_on(drawn: tuple[Any, ...]) -> None:
+    python, numbers, cpu, gpu = drawn
+    random.setstate(python)
+    numpy.random.set_state(numbers)
+    torch.set_rng_state(cpu)
+    if gpu is not None:
+        torch.cuda.set_rng_state(gpu)
