@@ -181,6 +181,24 @@ def check_dropout_is_set_on_purpose(subject: Subject) -> None:
     )
 
 
+@_needs("training")
+def check_side_by_side_gives_the_same(subject: Subject) -> None:
+    """Two seeds that read through one backbone say of the test what they say when run one after the other.
+
+    What is compared is the log of the loss, and the scores: parameters without a gradient but for rounding, such as the biases of
+    keys, are moved by AdamW all the same.
+    """
+    seeds, how = (13, 21), {"dropout": False, "max_steps": 3}
+    for seed, beside in zip(seeds, subject.run_together(seeds, **how), strict=True):
+        alone = subject.run(seed=seed, **how)
+        losses = [torch.tensor(logged(run.metrics, "train/loss")) for run in (alone, beside)]
+        gap = float((losses[0] - losses[1]).abs().max())
+        assert gap < CLOSE, f"reading together changed the loss of seed {seed} by up to {gap:.2g}"
+        examples = subject.examples()
+        one, other = (subject.scores(run.module.eval(), examples) for run in (alone, beside))
+        _same(one, other, "reading together")
+
+
 def check_bf16_is_finite(subject: Subject) -> None:
     """A run in bfloat16 mixed precision gives finite scores."""
     record = subject.run(precision="bf16-mixed").record

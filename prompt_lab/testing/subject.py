@@ -1,7 +1,7 @@
 """A paradigm under test: built on a tiny backbone and the toy task, and run."""
 
 import tempfile
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -10,6 +10,7 @@ import lightning.pytorch as pl
 import torch
 from torch import Tensor
 
+from prompt_lab import together
 from prompt_lab.backbones.load import load_backbone
 from prompt_lab.batch import Encoded, Example
 from prompt_lab.data.encoded import collate
@@ -87,6 +88,33 @@ class Subject:
         **trainer: Any,
     ) -> "Finished":
         """A whole experiment with K = 2, its record and the module as it was left."""
+        with tempfile.TemporaryDirectory() as folder:
+            experiment = self._experiment(folder, seed, task, learning_rate, dropout, trainer)
+            return _finished(experiment, execute(experiment, Bars()))
+
+    def run_together(self, seeds: Sequence[int], *, dropout: bool | None = None, **trainer: Any) -> list["Finished"]:
+        """What ``run_anew`` gives for each seed, run side by side however much of the backbone is trained.
+
+        Raises:
+            Exception: what one of them failed with.
+        """
+        with tempfile.TemporaryDirectory() as folder:
+            experiments = [self._experiment(folder, seed, TOY, None, dropout, trainer) for seed in seeds]
+            records = together.execute(experiments, Bars(), most=1.0)
+            failed = next((r for r in records if isinstance(r, Exception)), None)
+            if failed is not None:
+                raise failed
+            return [_finished(e, r) for e, r in zip(experiments, records, strict=True) if not isinstance(r, Exception)]
+
+    def _experiment(
+        self,
+        folder: str,
+        seed: int,
+        task: str,
+        learning_rate: float | None,
+        dropout: bool | None,
+        trainer: Mapping[str, Any],
+    ) -> Experiment:
         module = self.make()
         if learning_rate is not None:
             module.tuning.learning_rate = learning_rate
@@ -96,15 +124,8 @@ class Subject:
         arguments = {"accelerator": "cpu", "max_steps": 2, "log_every_n_steps": 1, "num_sanity_val_steps": 0} | dict(
             self.trainer
         )
-        with tempfile.TemporaryDirectory() as folder:
-            run = Run(backbone=self.backbone, out=folder, wandb="disabled")
-            experiment = Experiment(module, data, run, arguments | trainer)
-            record = execute(experiment, Bars())
-            metrics = (
-                (experiment.folder / "metrics.csv").read_text() if (experiment.folder / "metrics.csv").exists() else ""
-            )
-            stored = {p.relative_to(experiment.folder): p.read_bytes() for p in delta.files(experiment.folder)}
-            return Finished(module, data.drawn.train, record, metrics, stored)
+        run = Run(backbone=self.backbone, out=folder, wandb="disabled")
+        return Experiment(module, data, run, arguments | trainer)
 
 
 @dataclass(frozen=True)
@@ -123,3 +144,10 @@ class Finished:
             (folder / path).parent.mkdir(parents=True, exist_ok=True)
             (folder / path).write_bytes(content)
         return folder / delta.FILE
+
+
+def _finished(experiment: Experiment, record: dict[str, Any]) -> Finished:
+    metrics = experiment.folder / "metrics.csv"
+    stored = {p.relative_to(experiment.folder): p.read_bytes() for p in delta.files(experiment.folder)}
+    module, train = experiment.paradigm, experiment.data.drawn.train
+    return Finished(module, train, record, metrics.read_text() if metrics.exists() else "", stored)

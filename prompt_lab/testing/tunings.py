@@ -21,8 +21,9 @@ CLAUSES = {
         "only_what_is_declared_moves",
         "learns_four_rows_by_heart",
         "checkpoint_gives_the_same_answers",
+        "side_by_side_gives_the_same",
     ),
-    "head": ("only_what_is_declared_moves", "checkpoint_gives_the_same_answers"),
+    "head": ("only_what_is_declared_moves", "checkpoint_gives_the_same_answers", "side_by_side_gives_the_same"),
 }
 
 

@@ -48,9 +48,11 @@ class Meeting:
 
     Args:
         size: how many runs there are.
+        most: the largest share of the backbone that may be trained for the runs to read at once.
     """
 
-    def __init__(self, size: int) -> None:
+    def __init__(self, size: int, most: float) -> None:
+        self.most = most
         self.members = [Member(self) for _ in range(size)]
         self.baton = threading.Condition()
         self.is_stopped = False
@@ -198,7 +200,7 @@ class Member:
 
     def _settle(self, group: "list[Member]") -> list[None]:
         if len(group) > 1:
-            self._meeting.plan = rows.plan([m.backbone for m in group])
+            self._meeting.plan = rows.plan([m.backbone for m in group], self._meeting.most)
         return [None] * len(group)
 
     def _read_for(self, group: "list[Member]") -> list[Tensor] | list[None]:

@@ -33,11 +33,11 @@ class Plan:
     shared: tuple[str, ...]
 
 
-def plan(backbones: Sequence[Backbone]) -> Plan | None:
+def plan(backbones: Sequence[Backbone], most: float = MOST) -> Plan | None:
     """How these backbones are read at once; None where they are to be read apart.
 
-    That is where most of a backbone is trained, where they differ in more than the values of what is trained, and where a module
-    remembers something of its passes for the record (``remembers``), which would be that of all runs.
+    That is where more than ``most`` of a backbone is trained, where they differ in more than the values of what is trained, and
+    where a module remembers something of its passes for the record (``remembers``), which would be that of all runs.
     """
     first = backbones[0]
     parameters = [dict(b.named_parameters(remove_duplicate=False)) for b in backbones]
@@ -47,7 +47,7 @@ def plan(backbones: Sequence[Backbone]) -> Plan | None:
     moving = {name for name, p in parameters[0].items() if p.requires_grad}
     total = sum(p.numel() for p in first.parameters())
     is_tied = len({id(parameters[0][name]) for name in moving}) < len(moving)
-    if is_tied or sum(parameters[0][name].numel() for name in moving) > MOST * total:
+    if is_tied or sum(parameters[0][name].numel() for name in moving) > most * total:
         return None
     alike = {name for name, p in parameters[0].items() if all(_same(p, one[name]) for one in parameters[1:])}
     own = tuple(dict.fromkeys(_owner(first, name) for name in parameters[0] if name in moving or name not in alike))

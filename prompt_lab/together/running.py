@@ -8,15 +8,17 @@ from prompt_lab import running
 from prompt_lab.experiment import Experiment
 from prompt_lab.progress import Bars
 from prompt_lab.together.meeting import Meeting, Member
+from prompt_lab.together.rows import MOST
 from prompt_lab.trainer import quiet
 
 
-def execute(experiments: Sequence[Experiment], bars: Bars) -> list[dict[str, Any] | Exception]:
+def execute(experiments: Sequence[Experiment], bars: Bars, most: float = MOST) -> list[dict[str, Any] | Exception]:
     """Run experiments whose backbones differ in what is trained alone, with one pass through the backbone for all.
 
     Args:
         experiments: not prepared yet; one process and one device each.
         bars: where progress is shown: that of the first.
+        most: the largest share of the backbone that may be trained for the runs to read at once.
 
     Returns:
         The record of each, or what it failed with.
@@ -24,7 +26,7 @@ def execute(experiments: Sequence[Experiment], bars: Bars) -> list[dict[str, Any
     Raises:
         KeyboardInterrupt: it was stopped; every run has ended, unfinished.
     """
-    meeting = Meeting(len(experiments))
+    meeting = Meeting(len(experiments), most)
 
     def one(member: Member, experiment: Experiment, bars: Bars) -> dict[str, Any]:
         with member.present():
