@@ -51,6 +51,19 @@ class MovesInSecret(FineTuning):
         return super().training_step(batch, batch_idx)
 
 
+class ScalesWhatOthersRead(FineTuning):
+    """Trains only its head, but makes the backbone's weights larger by hand, which runs side by side share."""
+
+    def __init__(self):
+        super().__init__(tuning=Frozen(learning_rate=1e-2))
+
+    def training_step(self, batch, batch_idx):
+        with torch.no_grad():
+            for parameter in self.backbone.parameters():
+                parameter.mul_(1.1)
+        return super().training_step(batch, batch_idx)
+
+
 class NeverLearns(PatternTuning):
     def configure_optimizers(self):
         found = super().configure_optimizers()
@@ -117,6 +130,7 @@ BUGS: dict[str, Callable[[], Paradigm]] = {
     "learns_four_rows_by_heart": NeverLearns,
     "checkpoint_gives_the_same_answers": StoresHalf,
     "logs_the_shared_keys": LogsItsOwnWay,
+    "side_by_side_gives_the_same": ScalesWhatOthersRead,
     "same_seeds_same_losses": DrawsFromTheClock,
     "dropout_is_set_on_purpose": ForgetsDropout,
     "bf16_is_finite": DividesByZeroInHalf,
