@@ -76,6 +76,19 @@ def _parser() -> argparse.ArgumentParser:
         metavar="N",
         help="how many runs over one frozen backbone read at once, where they differ in seeds and rates alone (default: 8; 1: none)",
     )
+    compare.add_argument(
+        "--on",
+        choices=("here", "ray", "slurm"),
+        default="here",
+        help="where runs go: this process, a Ray cluster, jobs of SLURM (default: here)",
+    )
+    compare.add_argument(
+        "--set",
+        action="append",
+        default=[],
+        metavar="NAME=VALUE",
+        help="a setting of that place: address, cpus, gpus of ray; folder, cluster, timeout_min, slurm_partition … of slurm",
+    )
     report = _command(
         commands,
         "report",
@@ -188,7 +201,13 @@ def _compare(options: argparse.Namespace) -> int:
     from prompt_lab.commands import compare
 
     return compare.main(
-        options.suite, options.out, dry_run=options.dry_run, shown=options.columns, at_once=options.side_by_side
+        options.suite,
+        options.out,
+        dry_run=options.dry_run,
+        shown=options.columns,
+        at_once=options.side_by_side,
+        on=options.on,
+        settings=options.set,
     )
 
 

@@ -1,7 +1,7 @@
 """One experiment: a paradigm, its data, a backbone and their settings, checked before anything heavy is loaded."""
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -66,6 +66,7 @@ class Experiment:
         config: all settings.
         candidates: each makes one of the experiments that this one chooses from.
         chosen: what the record says of the choice between candidates, once it has been made.
+        below: all that is written goes below this folder, as if it were the root; for runs whose files are fetched from there.
     """
 
     paradigm: Paradigm
@@ -76,6 +77,7 @@ class Experiment:
     config: Mapping[str, Any] = field(default_factory=dict)
     candidates: Sequence[Callable[[], "Experiment"]] = ()
     chosen: Mapping[str, Any] | None = None
+    below: Path | None = None
 
     @property
     def name(self) -> str:
@@ -86,8 +88,14 @@ class Experiment:
     def folder(self) -> Path:
         """``<out>/<task>/<paradigm>/<backbone>/k<K>/seed<S>``."""
         return files.cell_folder(
-            self.run.out, self.data.task.name, self.name, self.run.backbone, self.data.k, self.data.seed
+            str(self.out), self.data.task.name, self.name, self.run.backbone, self.data.k, self.data.seed
         )
+
+    @property
+    def out(self) -> Path:
+        """The folder of all results."""
+        out = Path(self.run.out)
+        return out if self.below is None else self.below / out.relative_to(out.anchor)
 
     def check(self) -> None:
         """Refuse, before any weights are loaded, all that can be refused.
@@ -97,7 +105,7 @@ class Experiment:
         """
         _check_seeds(seed=self.data.seed, init_seed=self.run.init_seed, order_seed=self.run.order_seed)
         make_trainer(self.trainer, logger=False)
-        files.check_writable(Path(self.run.out))
+        files.check_writable(self.out)
         self.data.order_seed = self.data.seed if self.run.order_seed is None else self.run.order_seed
         _ = self.data.drawn, self.data.sealed_test()
         pl.seed_everything(self.init_seed, verbose=False)
@@ -108,7 +116,7 @@ class Experiment:
         if self.candidates:
             _ = regime(self.run.select).parts(self.data, self.run.parts)
         for candidate in self.candidates:
-            candidate().check()
+            replace(candidate(), below=self.below).check()
 
     @property
     def init_seed(self) -> int:

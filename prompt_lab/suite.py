@@ -3,10 +3,11 @@
 import gc
 import json
 import traceback
-from collections.abc import Iterator, Sequence
-from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from collections.abc import Collection, Iterable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager, suppress
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Protocol
 
 from filelock import Timeout
 
@@ -16,6 +17,7 @@ from prompt_lab.reporting import files
 from prompt_lab.trees import Tree
 
 if TYPE_CHECKING:
+    from prompt_lab.experiment import Experiment
     from prompt_lab.progress import Bars
 
 
@@ -33,13 +35,21 @@ AT_ONCE = 8
 """How many cells run side by side, where they can."""
 
 
-def run(cells: Sequence[Cell], bars: "Bars", at_once: int = AT_ONCE) -> Outcome:
+class Elsewhere(Protocol):
+    """Runs cells on other machines."""
+
+    def run(self, groups: Sequence[Sequence[Cell]], bars: "Bars", outcome: Outcome) -> Collection[Cell]:
+        """Run what no other process has in hand; the cells that are done with."""
+
+
+def run(cells: Sequence[Cell], bars: "Bars", at_once: int = AT_ONCE, elsewhere: Elsewhere | None = None) -> Outcome:
     """Run what is not finished. One failing cell is recorded as failed, and the rest goes on; Ctrl-C stops cleanly.
 
     Args:
         cells: of the grid.
         bars: where progress is shown.
         at_once: how many may run side by side; 1 for one after the other.
+        elsewhere: where they run; in this process by default.
 
     Raises:
         LabError: a cell's settings cannot be used. Nothing has been run then.
@@ -51,11 +61,11 @@ def run(cells: Sequence[Cell], bars: "Bars", at_once: int = AT_ONCE) -> Outcome:
         bars.cell_done()
     try:
         _check(waiting)
-        for group in _groups(waiting, at_once):  # first what is free, then what another process has in hand
-            waiting = [c for c in waiting if c not in _attempt(group, bars, outcome)]
+        done = (elsewhere or _Here()).run(_groups(waiting, at_once), bars, outcome)
         for cell in waiting:
-            bars.say(f"waiting for {cell.title}, which another process has in hand")
-            _attempt([cell], bars, outcome, wait=True)
+            if cell not in done:
+                bars.say(f"waiting for {cell.title}, which another process has in hand")
+                _Here(wait=True).run([[cell]], bars, outcome)
     except KeyboardInterrupt:
         outcome.stopped = True
     return outcome
@@ -90,66 +100,107 @@ def _groups(cells: Sequence[Cell], at_once: int) -> list[list[Cell]]:
     return together.groups(cells, at_once)
 
 
-def _attempt(group: Sequence[Cell], bars: "Bars", outcome: Outcome, *, wait: bool = False) -> list[Cell]:
-    """Run cells, side by side if they are several, unless another process does; those that are done with."""
-    held: list[Cell] = []
+@contextmanager
+def held(group: Iterable[Cell], outcome: Outcome, *, wait: bool = False) -> Iterator[tuple[list[Cell], list[Cell]]]:
+    """The cells of a group that no other process has in hand while this lasts, and those among them that are not finished.
+
+    Args:
+        group: cells.
+        outcome: counts those that another process has finished meanwhile.
+        wait: until they are free.
+    """
+    free: list[Cell] = []
     with ExitStack() as locks:
         for cell in group:
-            try:
+            with suppress(Timeout):
                 locks.enter_context(files.lock(cell.folder).acquire(timeout=-1 if wait else 0))
-            except Timeout:
-                continue
-            held.append(cell)
-        waiting = [c for c in held if not c.finished()]
-        outcome.skipped += len(held) - len(waiting)
-        _execute(waiting, bars, outcome)
-    for _ in held:
-        bars.cell_done()
-    return held
+                free.append(cell)
+        waiting = [c for c in free if not c.finished()]
+        outcome.skipped += len(free) - len(waiting)
+        yield free, waiting
 
 
-def _execute(cells: Sequence[Cell], bars: "Bars", outcome: Outcome) -> None:
-    """Run cells side by side, and those that fail so, such as for lack of memory, once more by themselves."""
+def executed(cells: Sequence[Cell], bars: "Bars", below: Path | None = None) -> Iterator[tuple[Cell, Tree | Exception]]:
+    """Run cells in this process, side by side if they are several; each with its record, or with what it failed with.
+
+    Those that fail beside others, such as for lack of memory, run once more by themselves.
+
+    Args:
+        cells: that can be run side by side.
+        bars: where progress is shown.
+        below: put all that is written below this folder, and not where it belongs.
+    """
     from prompt_lab import running, together
+
+    def experiments(some: Sequence[Cell]) -> "list[Experiment]":
+        return [replace(c.settings.experiment(), below=below) for c in some]
 
     alone = list(cells)
     if len(cells) > 1:
-        found = together.execute([c.settings.experiment() for c in cells], bars)
+        found = together.execute(experiments(cells), bars)
         for cell, one in zip(cells, found, strict=True):
             if isinstance(one, Exception):
                 bars.say(f"{cell.title}: failed beside others, runs again alone: {one}")
             else:
                 alone.remove(cell)
-                _tell(cell, one, bars, outcome)
+                yield cell, one
         gc.collect()
     for cell in alone:
-        with _recorded_failure(cell, bars, outcome):
-            _tell(cell, running.execute(cell.settings.experiment(), bars), bars, outcome)
+        try:
+            yield cell, running.execute(experiments([cell])[0], bars)
+        except Exception as error:
+            yield cell, error
         gc.collect()  # modules and trainers refer to each other: without this, a dozen models pile up before Python looks
 
 
-def _tell(cell: Cell, record: Tree, bars: "Bars", outcome: Outcome) -> None:
-    outcome.ran += 1
-    score, seconds = record["scores"][record["metric"]], record["cost"]["seconds"]["total"]
-    bars.say(f"{cell.title}: {record['metric']} {score:.3f} in {seconds:.1f} s")
+def failure(cell: Cell, error: Exception) -> Tree:
+    """What is recorded of a cell that failed."""
+    tree, data = cell.tree, cell.tree["data"]
+    return {
+        "task": cell.folder.parts[-5],
+        "paradigm": tree["name"],
+        "backbone": tree["backbone"],
+        "k": data["k"],
+        "split_seed": data["seed"],
+        "error": f"{type(error).__name__}: {error}",
+        "traceback": "".join(traceback.format_exception(error)),
+        "settings": tree,
+    }
 
 
-@contextmanager
-def _recorded_failure(cell: Cell, bars: "Bars", outcome: Outcome) -> Iterator[None]:
-    try:
-        yield
-    except Exception as error:
+def tell(cell: Cell, found: Tree, bars: "Bars", outcome: Outcome) -> None:
+    """Count and say what a cell came to.
+
+    Args:
+        cell: of the grid.
+        found: its record, which is stored already, or what ``failure`` says, which is stored here.
+        bars: where it is said.
+        outcome: where it is counted.
+    """
+    if "error" in found:
         outcome.failed += 1
-        bars.say(f"{cell.title}: failed: {error}")
-        tree, data = cell.tree, cell.tree["data"]
-        failure = {
-            "task": cell.folder.parts[-5],
-            "paradigm": tree["name"],
-            "backbone": tree["backbone"],
-            "k": data["k"],
-            "split_seed": data["seed"],
-            "error": f"{type(error).__name__}: {error}",
-            "traceback": traceback.format_exc(),
-            "settings": tree,
-        }
-        files.write_json(cell.folder / files.FAILURE, failure)
+        bars.say(f"{cell.title}: failed: {found['error'].partition(': ')[2]}")
+        files.write_json(cell.folder / files.FAILURE, found)
+    else:
+        outcome.ran += 1
+        score, seconds = found["scores"][found["metric"]], found["cost"]["seconds"]["total"]
+        bars.say(f"{cell.title}: {found['metric']} {score:.3f} in {seconds:.1f} s")
+    bars.cell_done()
+
+
+@dataclass
+class _Here:
+    """Runs cells in this process, one group after the other."""
+
+    wait: bool = False
+
+    def run(self, groups: Sequence[Sequence[Cell]], bars: "Bars", outcome: Outcome) -> Collection[Cell]:
+        done: set[Cell] = set()
+        for group in groups:
+            with held(group, outcome, wait=self.wait) as (free, waiting):
+                for cell, found in executed(waiting, bars):
+                    tell(cell, failure(cell, found) if isinstance(found, Exception) else found, bars, outcome)
+                for _ in range(len(free) - len(waiting)):
+                    bars.cell_done()
+                done.update(free)
+        return done

@@ -64,3 +64,12 @@ class Watched(FineTuning):
     def on_validation_epoch_end(self):
         self.accuracies.append(float(self.val_acc.compute()))
         self.states.append({n: p.clone() for n, p in self.moved_state().items()})
+
+
+class TellsItsBackbone(PatternTuning):
+    """Writes its process, and which loaded backbone it has a copy of, to the file LAB_MARKS."""
+
+    def build(self, backbone):
+        with Path(os.environ["LAB_MARKS"]).open("a") as marks:
+            marks.write(f"{os.getpid()} {id(backbone._origin[0])}\n")
+        return super().build(backbone)

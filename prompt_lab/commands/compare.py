@@ -6,13 +6,37 @@ from typing import Any
 
 from rich.console import Console
 
-from prompt_lab import grid, suite
+from prompt_lab import engines, grid, suite
+from prompt_lab.errors import LabError
 from prompt_lab.progress import Bars
 from prompt_lab.reporting import files, report
 
 
-def main(path: Path, out: str, *, dry_run: bool, shown: report.Shown = "scores", at_once: int = suite.AT_ONCE) -> int:
-    """Run a suite and print a table of it; what is finished is not run again."""
+def main(
+    path: Path,
+    out: str,
+    *,
+    dry_run: bool,
+    shown: report.Shown = "scores",
+    at_once: int = suite.AT_ONCE,
+    on: engines.Name = "here",
+    settings: Sequence[str] = (),
+) -> int:
+    """Run a suite and print a table of it; what is finished is not run again.
+
+    Args:
+        path: of the suite file.
+        out: folder of all results.
+        dry_run: list the runs instead.
+        shown: the columns of the table.
+        at_once: how many runs may go side by side.
+        on: where runs go.
+        settings: of that place, each ``NAME=VALUE``.
+
+    Raises:
+        LabError: the suite, the place or a setting cannot be used.
+    """
+    elsewhere = engines.engine(on, dict(map(_pair, settings)))
     cells = grid.expand(path, out)
     if dry_run:
         for cell in cells:
@@ -20,7 +44,7 @@ def main(path: Path, out: str, *, dry_run: bool, shown: report.Shown = "scores",
         return 0
     files.check_writable(Path(out))
     with Bars(len(cells)) as bars:
-        outcome = suite.run(cells, bars, at_once)
+        outcome = suite.run(cells, bars, at_once, elsewhere)
     failures = suite.failures(cells)
     show(suite.records(cells), Path(out, "reports", path.stem), failures, shown)
     print(f"{outcome.skipped} finished before, {outcome.ran} run now, {outcome.failed} failed")
@@ -39,3 +63,10 @@ def show(
     made = report.write(records, folder, failures)
     Console().print(made.terminal(shown))
     print("written:", ", ".join(map(str, made.paths)))
+
+
+def _pair(text: str) -> tuple[str, str]:
+    name, equals, value = text.partition("=")
+    if not (name and equals):
+        raise LabError(f"--set takes NAME=VALUE, such as --set cpus=4; it was given {text!r}")
+    return name, value

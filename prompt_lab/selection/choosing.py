@@ -56,7 +56,7 @@ def chosen(experiment: Experiment, meter: Meter, bars: Bars) -> Experiment:
         "parts": len(parts),
         "candidates": [{name: fmean(t[name] for t in one) for name in ("acc", "nll")} for one in tried],
     }
-    best_one = experiment.candidates[best]()
+    best_one = replace(experiment.candidates[best](), below=experiment.below)
     best_one.check()
     run = replace(run, name=experiment.name)  # a candidate may be another paradigm
     return replace(best_one, run=run, settings=experiment.settings, config=experiment.config, chosen=facts)
@@ -74,7 +74,7 @@ class _Trials:
         self.parts, self.meter, self.bars = parts, meter, bars
         self.run = replace(experiment.run, name=experiment.name)
         self._number = len(experiment.candidates) * len(parts)
-        self._path = experiment.folder / KEPT
+        self._path, self._below = experiment.folder / KEPT, experiment.below
         self._key = digest(experiment.settings, experiment.data.facts())
         self._done = self._read()
 
@@ -96,7 +96,7 @@ class _Trials:
         """Fit anew, as the run itself will be, and score what is held out."""
         candidate.check()
         data = candidate.data.given(part.train, part.validation)
-        candidate = replace(candidate, run=self.run)
+        candidate = replace(candidate, run=self.run, below=self._below)
         with self.meter.phase("load"):
             backbone = load_backbone(self.run.backbone).fresh()
         pl.seed_everything(candidate.init_seed, verbose=False)

@@ -9,6 +9,7 @@ import io
 import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -188,7 +189,8 @@ def check_side_by_side_gives_the_same(subject: Subject) -> None:
     What is compared is the log of the loss, and the scores: parameters without a gradient but for rounding, such as the biases of
     keys, are moved by AdamW all the same.
     """
-    seeds, how = (13, 21), {"dropout": False, "max_steps": 3}
+    seeds = 13, 21
+    how: dict[str, Any] = {"dropout": False, "max_steps": 3}
     for seed, beside in zip(seeds, subject.run_together(seeds, **how), strict=True):
         alone = subject.run(seed=seed, **how)
         losses = [torch.tensor(logged(run.metrics, "train/loss")) for run in (alone, beside)]

@@ -121,11 +121,9 @@ class Subject:
         if dropout is not None:
             module.tuning.dropout = dropout
         data = self.data(task, seed)
-        arguments = {"accelerator": "cpu", "max_steps": 2, "log_every_n_steps": 1, "num_sanity_val_steps": 0} | dict(
-            self.trainer
-        )
+        usual = {"accelerator": "cpu", "max_steps": 2, "log_every_n_steps": 1, "num_sanity_val_steps": 0}
         run = Run(backbone=self.backbone, out=folder, wandb="disabled")
-        return Experiment(module, data, run, arguments | trainer)
+        return Experiment(module, data, run, {**usual, **self.trainer, **trainer})
 
 
 @dataclass(frozen=True)
