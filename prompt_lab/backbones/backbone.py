@@ -9,8 +9,10 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from prompt_lab.backbones.memory import Memory
 from prompt_lab.backbones.quick import forget, quick
 from prompt_lab.backbones.reader import Reader
+from prompt_lab.backbones.standing import standing_in
 from prompt_lab.backbones.vocabulary import cross_entropy
 from prompt_lab.batch import Encoded, Inputs
 from prompt_lab.errors import LabError
@@ -58,6 +60,7 @@ class Backbone(nn.Module):
         self._origin: list[Self] = []  # in a list, or it would be a part of this module
         self._beside: list[tuple[nn.Module, nn.Module]] = []
         self.company: Company | None = None
+        self._memory: Memory | None = None
 
     def fresh(self) -> Self:
         """A copy with weights of its own, so that what one experiment does to it is not there for the next."""
@@ -73,12 +76,13 @@ class Backbone(nn.Module):
 
     def _copied(self, known: dict[int, Any]) -> Self:
         """A copy in which what is known, by its id, is what stands for it there."""
-        reader, origin, company = self.reader, self._origin, self.company
-        self.reader, self._origin, self.company = None, [], None  # type: ignore[assignment]  # shared, not copied
+        reader, origin, company, memory = self.reader, self._origin, self.company, self._memory
+        # shared, or this one's alone
+        self.reader, self._origin, self.company, self._memory = None, [], None, None  # type: ignore[assignment]
         try:
             twin = copy.deepcopy(self, known)
         finally:
-            self.reader, self._origin, self.company = reader, origin, company
+            self.reader, self._origin, self.company, self._memory = reader, origin, company, memory
         twin.reader, twin._origin = reader, origin or [self]
         return twin
 
@@ -91,6 +95,13 @@ class Backbone(nn.Module):
         """Names of the parameters of the backbone that this one is a copy of, whatever has been done to this one since."""
         original = self._origin[0] if self._origin else self
         return frozenset(name for name, _ in original.named_parameters())
+
+    @property
+    def memory(self) -> Memory:
+        """What its frozen layers have made of texts."""
+        if self._memory is None:
+            self._memory = Memory(self)
+        return self._memory
 
     def train(self, mode: bool = True) -> Self:
         """Train or not; between the two, weights may have been changed by hand."""
@@ -131,7 +142,7 @@ class Backbone(nn.Module):
 
     def own_hidden(self, batch: Inputs) -> Tensor:
         """``hidden``, whatever company there is."""
-        with self._quick(batch):
+        with self._quick(batch), self.memory.at_work(batch):
             return self._body()(**self._inputs(batch)).last_hidden_state
 
     def slot_logits(self, batch: Encoded, tokens: Tensor | None = None) -> Tensor:
@@ -158,7 +169,7 @@ class Backbone(nn.Module):
 
         hook = self._last_body().register_forward_hook(keep_slots)
         try:
-            with self._vocabulary(tokens), self._quick(batch):
+            with self._vocabulary(tokens), self._quick(batch), self.memory.at_work(batch):
                 logits_RNU = self.model(**self._inputs(batch), **self._decoder_inputs(batch)).logits
         finally:
             hook.remove()
@@ -270,19 +281,6 @@ class Backbone(nn.Module):
 
         with standing_in(head, "forward", forward):
             yield
-
-
-@contextmanager
-def standing_in(module: nn.Module, name: str, value: Any) -> Iterator[None]:
-    """Let something stand in for an attribute of a module; one that stands in for it already comes back afterwards."""
-    before = module.__dict__.get(name, standing_in)
-    module.__dict__[name] = value
-    try:
-        yield
-    finally:
-        del module.__dict__[name]
-        if before is not standing_in:
-            module.__dict__[name] = before
 
 
 class DecoderBackbone(Backbone):

@@ -4,9 +4,9 @@ A starting point that works as it stands, on every kind of backbone. Change what
 """
 
 from prompt_lab.backbones.backbone import Backbone
+from prompt_lab.backbones.layers import layers_of
 from prompt_lab.errors import LabError
 from prompt_lab.tuning.base import Tuning
-from prompt_lab.tuning.mechanisms.hidden_states import layers_of
 
 
 class MyTuning(Tuning):

@@ -8,7 +8,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from prompt_lab.backbones.backbone import Backbone, standing_in
+from prompt_lab.backbones.backbone import Backbone
+from prompt_lab.backbones.standing import standing_in
 from prompt_lab.batch import Encoded, joined
 from prompt_lab.folding import EACH, Folded
 

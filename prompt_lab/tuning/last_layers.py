@@ -3,10 +3,10 @@
 from torch import nn
 
 from prompt_lab.backbones.backbone import Backbone
+from prompt_lab.backbones.layers import layers_of
 from prompt_lab.errors import LabError
 from prompt_lab.optimizing import Optimizer
 from prompt_lab.tuning.base import Tuning
-from prompt_lab.tuning.mechanisms.hidden_states import layers_of
 
 
 class LastLayers(Tuning):

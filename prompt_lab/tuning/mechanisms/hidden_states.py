@@ -6,7 +6,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from prompt_lab.errors import LabError
+from prompt_lab.backbones.layers import layers_of
 from prompt_lab.folding import Folded
 from prompt_lab.tuning.mechanisms.layered import Layered
 from prompt_lab.tuning.virtual import VirtualTokens, put_in
@@ -71,15 +71,3 @@ def layer_calls(body: nn.Module, run: Callable[[], Any]) -> list[tuple[nn.Module
         for hook in hooks:
             hook.remove()
     return called
-
-
-def layers_of(body: nn.Module) -> nn.ModuleList:
-    """The layers of a body: its largest list of modules.
-
-    Raises:
-        LabError: it has no such list.
-    """
-    lists = [m for m in body.modules() if isinstance(m, nn.ModuleList) and len(m)]
-    if not lists:
-        raise LabError(f"{type(body).__name__} has no list of layers")
-    return max(lists, key=lambda m: sum(p.numel() for p in m.parameters()))
