@@ -59,8 +59,8 @@ format: $(STAMP)  ## put the code in ruff's format
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
-bench: $(STAMP)  ## time a whole run against a bare PyTorch loop of the same work
-	$(BIN)/python experiments/bench/overhead.py
+bench: $(STAMP)  ## time the same work done in two ways, again and again: make bench BENCH="overhead precision" (default: all)
+	$(BIN)/python experiments/bench/run.py $(BENCH)
 
 clean:  ## remove .venv and caches; results in OUT stay
 	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache *.egg-info
