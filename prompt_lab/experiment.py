@@ -3,11 +3,12 @@
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import lightning.pytorch as pl
 
 from prompt_lab.backbones.load import checkpoint
+from prompt_lab.data.batching import refuse_below_one
 from prompt_lab.data.few_shot import FewShotData
 from prompt_lab.errors import LabError
 from prompt_lab.paradigms import Paradigm
@@ -31,6 +32,10 @@ class Run:
         trials: how many settings had been tried to find these, for the record.
         init_seed: seeds new parameters and dropout; the split's seed by default.
         order_seed: seeds the order of training examples; the split's seed by default.
+        gradient_checkpointing: keep no hidden states inside layers for the way back, but compute them again (Chen et al. 2016,
+            "Training Deep Nets with Sublinear Memory Cost"): less memory for about a third more time.
+        micro_batches: how many parts a batch is read in, one after the other: the same gradient in less memory. ``auto`` doubles them
+            whenever the GPU's memory is not enough, and begins the fit anew.
         save_model: keep what moved as ``delta.safetensors`` beside the record.
         score_stages: test the modules of earlier stages too, such as PET's teachers; their labels are compared at the end as well.
         out: folder of all results.
@@ -46,6 +51,8 @@ class Run:
     trials: int = 1
     init_seed: int | None = None
     order_seed: int | None = None
+    gradient_checkpointing: bool = False
+    micro_batches: int | Literal["auto"] = 1
     save_model: bool = True
     score_stages: bool = False
     out: str = "runs"
@@ -105,6 +112,8 @@ class Experiment:
         """
         _check_seeds(seed=self.data.seed, init_seed=self.run.init_seed, order_seed=self.run.order_seed)
         make_trainer(self.trainer, logger=False)
+        if self.run.micro_batches != "auto":
+            refuse_below_one(micro_batches=self.run.micro_batches)
         files.check_writable(self.out)
         self.data.order_seed = self.data.seed if self.run.order_seed is None else self.run.order_seed
         _ = self.data.drawn, self.data.sealed_test()

@@ -48,8 +48,8 @@ class Fitting:
         """The stages of the experiment's paradigm."""
         return Staging(self.experiment, self.data, self.meter, self.trainer, self.predict)
 
-    def trainer(self, stage: str, steps: int | None) -> pl.Trainer:
-        """The trainer of one stage, whose curves stand under its name."""
+    def trainer(self, stage: str, steps: int | None, parts: int = 1) -> pl.Trainer:
+        """The trainer of one stage, whose curves stand under its name, and which steps once all parts of a batch are read."""
         callbacks: list[pl.Callback] = [self.meter, ProgressCallback(self.bars, f"{self.title} {stage}".strip())]
         if regime(self.experiment.run.select).keeps_best:
             callbacks.append(BestValidation())
@@ -58,9 +58,14 @@ class Fitting:
         callbacks += own if isinstance(own, list) else [own]
         named = [Prefixed(logger, stage) for logger in self.loggers] if stage else list(self.loggers)
         ours: dict[str, Any] = {} if steps is None else {"max_steps": steps, "max_epochs": -1}
+        parts *= given.get("accumulate_grad_batches", 1)
+        if parts > 1:
+            ours["accumulate_grad_batches"] = parts
         last = steps or given.get("max_steps") or -1
         if last > 0 and "limit_train_batches" not in given:
-            ours["limit_train_batches"] = last  # so that a pass cut short by the last step ends, and is validated
+            ours["limit_train_batches"] = (
+                last * parts
+            )  # so that a pass cut short by the last step ends, and is validated
         return make_trainer(
             given, default_root_dir=self.experiment.folder, logger=named or False, callbacks=callbacks, **ours
         )

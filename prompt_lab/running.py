@@ -60,6 +60,8 @@ def execute(
         backbone = load_backbone(experiment.run.backbone).fresh()
     pl.seed_everything(experiment.init_seed, verbose=False)
     experiment.paradigm.build(backbone)
+    if experiment.run.gradient_checkpointing:
+        experiment.paradigm.backbone.recompute()
     del backbone  # a paradigm may build itself anew, and forget this one
     if beside is not None:
         beside.sit(experiment.paradigm)

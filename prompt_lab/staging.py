@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import lightning.pytorch as pl
+import torch
 from torch import Tensor
 
 from prompt_lab.batch import Example
@@ -27,7 +28,7 @@ FOLDER = "stages"
 SCORES, TEST = "scores", "test"
 """Names of a stage's tensors: what it gave back, and what it says of the test texts."""
 
-MakeTrainer = Callable[[str, int | None], pl.Trainer]
+MakeTrainer = Callable[[str, int | None, int], pl.Trainer]
 Predict = Callable[[Paradigm, pl.Trainer, Sequence[Example]], Tensor]
 
 
@@ -65,9 +66,10 @@ class Staging:
         experiment: its paradigm has a backbone.
         data: what it learns from.
         meter: counts what each stage costs.
-        trainer: makes Lightning's trainer for a stage of that name and number of steps.
+        trainer: makes Lightning's trainer for a stage of that name and number of steps, whose batches are read in so many parts.
         predict: label log-probabilities of texts.
         done: the stages that are finished.
+        parts: how many a batch was last read in.
     """
 
     experiment: Experiment
@@ -76,6 +78,7 @@ class Staging:
     trainer: MakeTrainer
     predict: Predict
     done: list[Done] = field(default_factory=list)
+    parts: int = 1
 
     def run(self) -> tuple[Paradigm, pl.Trainer]:
         """Run all stages.
@@ -108,14 +111,14 @@ class Staging:
                 tested = stage.module
             del stage
             gc.collect()  # modules and trainers refer to each other: without this, teachers pile up in memory
-        return tested, trainer or self.trainer("", None)
+        return tested, trainer or self.trainer("", None, 1)
 
     def finish(self) -> None:
         """Forget what was kept: the run's record is written."""
         shutil.rmtree(self.experiment.folder / FOLDER, ignore_errors=True)
 
     def _execute(self, stage: Stage, path: Path, kept: "_Kept") -> tuple[pl.Trainer, Tensor | None]:
-        before, trainer = self.meter.counted(), self.trainer(stage.name, stage.steps)
+        before = self.meter.counted()
         examples: Sequence[Example] = ()
         if stage.data is not None:
             examples = (*stage.data.drawn.train, *stage.data.beside)
@@ -125,7 +128,9 @@ class Staging:
                     "Use --data.k 1 or more, or a paradigm that trains nothing, such as zero_shot."
                 )
             with self.meter.phase("fit"):
-                trainer.fit(stage.module, datamodule=stage.data)
+                trainer = self._fitted(stage, stage.data)
+        else:
+            trainer = self.trainer(stage.name, stage.steps, 1)
         tensors = {}
         if stage.score:
             with self.meter.phase("score"):
@@ -135,12 +140,40 @@ class Staging:
                     tensors[TEST] = self.predict(stage.module, trainer, self.data.sealed_test())
         texts = len({e.key for e in examples})
         counted = self.meter.since(before) | (stage.module.fit_facts() if stage.data is not None else {})
+        if self.parts > 1:
+            counted["micro_batches"] = self.parts
         done = Done(stage.name or "fit", len(examples), texts, counted, test_logp=tensors.get(TEST))
         self.done.append(done)
         if stage.name and trainer.is_global_zero:
             kept.write(path, tensors or stage.module.moved_state(), done)
         trainer.strategy.barrier()
         return trainer, tensors.get(SCORES)
+
+    def _fitted(self, stage: Stage, data: FewShotData) -> pl.Trainer:
+        """Fit, in as many parts of a batch as are asked for, or as there must be."""
+        wanted = self.experiment.run.micro_batches
+        self.parts = self.parts if wanted == "auto" else wanted
+        moving = [p for p in stage.module.parameters() if p.requires_grad]
+        before = [p.detach().to("cpu", copy=True) for p in moving] if wanted == "auto" else []
+        while True:
+            data.parts = self.parts
+            trainer = self.trainer(stage.name, stage.steps, self.parts)
+            try:
+                trainer.fit(stage.module, datamodule=data)
+                return trainer
+            except torch.OutOfMemoryError as error:
+                if wanted != "auto" or data.batch_size % (2 * self.parts * trainer.world_size):
+                    raise LabError(
+                        f"the GPU has not enough memory for batches of {data.batch_size // self.parts} examples of "
+                        f"{data.max_length} tokens; set micro_batches: auto, gradient_checkpointing, a lower data.max_length, or "
+                        "another tuning"
+                    ) from error
+            self.parts *= 2
+            with torch.no_grad():
+                for parameter, value in zip(moving, before, strict=True):
+                    parameter.copy_(value)
+            gc.collect()
+            torch.cuda.empty_cache()
 
     def _kept(self) -> "_Kept":
         experiment = self.experiment

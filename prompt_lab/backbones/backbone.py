@@ -103,10 +103,35 @@ class Backbone(nn.Module):
             self._memory = Memory(self)
         return self._memory
 
+    def recompute(self) -> None:
+        """Keep no hidden states inside layers for the way back, but compute them again there (Chen et al. 2016).
+
+        Raises:
+            LabError: the model cannot.
+        """
+        if not getattr(self.model, "supports_gradient_checkpointing", False):
+            raise LabError(f"{type(self.model).__name__} does not support gradient checkpointing; leave it out")
+        newer = getattr(self.model, "activation_checkpointing_enable", None)
+        (newer or self.model.gradient_checkpointing_enable)({"use_reentrant": False})
+
+    @property
+    def recomputes(self) -> bool:
+        """Whether layers are computed again on the way back."""
+        return any(getattr(layer, "gradient_checkpointing", False) for layer in self.model.modules())
+
     def train(self, mode: bool = True) -> Self:
         """Train or not; between the two, weights may have been changed by hand."""
         forget()
-        return super().train(mode)
+        super().train(mode)
+        if self.recomputes:
+            from transformers.modeling_layers import GradientCheckpointingLayer
+
+            for layer in self.model.modules():
+                if isinstance(layer, GradientCheckpointingLayer):
+                    layer.training = (
+                        True  # transformers asks this, and not whether there are gradients; its parts stay as they are
+                    )
+        return self
 
     def require_head(self) -> None:
         """Raise LabError if the language-model head was not in the checkpoint and would answer at random."""
@@ -226,8 +251,7 @@ class Backbone(nn.Module):
                 del body.forward
 
     def _quick(self, batch: Inputs) -> AbstractContextManager[Any]:
-        is_computed_again = any(getattr(layer, "gradient_checkpointing", False) for layer in self.model.modules())
-        return nullcontext() if is_computed_again else quick(batch.input_ids.device)
+        return nullcontext() if self.recomputes else quick(batch.input_ids.device)
 
     def _inputs(self, batch: Inputs) -> dict[str, Any]:
         inputs = {"input_ids": batch.input_ids, "attention_mask": batch.attention_mask}

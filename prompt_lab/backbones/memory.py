@@ -70,7 +70,7 @@ class Memory:
 
     def _is_of_use(self) -> bool:
         """Whether layers may be skipped, or it is not known yet which; forgets what is no longer true."""
-        if not self._layers or self._backbone.training:
+        if not self._layers or self._backbone.training or self._backbone.recomputes:
             return False
         trained, written = [], 0
         for parameter in self._backbone.parameters():

@@ -10,8 +10,13 @@ def refuse_below_one(**given: int | None) -> None:
             raise LabError(f"data.{name} must be at least 1; it was {value}")
 
 
-def refuse_uneven(batch_size: int, devices: int) -> None:
-    """Raise LabError for a batch, over all devices together, that these cannot share evenly."""
+def refuse_uneven(batch_size: int, devices: int, parts: int = 1) -> None:
+    """Raise LabError for a batch, over all devices together, that these cannot share evenly, or whose shares have no such parts."""
+    if batch_size % (devices * parts) and parts > 1:
+        raise LabError(
+            f"data.batch_size is {batch_size}, which {devices} devices cannot read in {parts} parts each. Choose a multiple of "
+            f"{devices * parts}, or fewer micro_batches."
+        )
     if batch_size % devices:
         raise LabError(
             f"data.batch_size is {batch_size}, over all devices together, which {devices} devices cannot share evenly. "

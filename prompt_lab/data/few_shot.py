@@ -73,6 +73,7 @@ class FewShotData(pl.LightningDataModule):
         self._shown: tuple[Example, ...] | None = None
         self._pool: tuple[Example, ...] | None = None
         self.beside: tuple[Example, ...] = ()
+        self.parts = 1
 
     # ---------------------------------------------------------------- examples
 
@@ -203,11 +204,13 @@ class FewShotData(pl.LightningDataModule):
 
     def train_dataloader(self) -> DataLoader[Any]:
         """Batches in a new order every epoch; the orders follow from ``order_seed`` alone."""
-        refuse_uneven(self.batch_size, self._rank_and_world()[1])
+        refuse_uneven(self.batch_size, self._rank_and_world()[1], self.parts)
         encoder, train, beside = self._encoder(), self.drawn.train, self.beside
         part = self._rank_and_world()
-        batches = ShuffledBatches(len(train), self.batch_size, self.order_seed, part)
-        others = ShuffledBatches(len(beside), self.batch_size, self.order_seed, part) if beside else None
+        batches = ShuffledBatches(len(train), self.batch_size, self.order_seed, part, self.parts)
+        others = None
+        if beside:
+            others = ShuffledBatches(len(beside), self.batch_size, self.order_seed, part, self.parts)
         sampler = Passes(batches, others, offset=len(train))
         return self._loader(Rows(encoder, (*train, *beside), self.order_seed), encoder, sampler)
 

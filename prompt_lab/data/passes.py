@@ -57,17 +57,24 @@ def _endless(batches: "ShuffledBatches") -> Iterator[list[int]]:
 class ShuffledBatches:
     """Row numbers of each batch, in a new order every time it is gone through.
 
-    A batch is shared out over devices, so their number changes neither the batches nor the number of steps. A batch that cannot
-    be shared out evenly is filled up from its beginning.
+    A batch is shared out over devices, and each one's share may be cut into parts that come one after the other, so neither number
+    changes the batches or the number of steps. A batch that cannot be shared out evenly is filled up from its beginning.
+
+    Args:
+        rows: how many there are.
+        batch_size: over all devices and parts.
+        seed: of the orders.
+        part: this device's number, and how many there are.
+        parts: of each device's share.
     """
 
-    def __init__(self, rows: int, batch_size: int, seed: int, part: tuple[int, int] = (0, 1)) -> None:
-        self._rows, self._batch_size, self._seed = rows, batch_size, seed
+    def __init__(self, rows: int, batch_size: int, seed: int, part: tuple[int, int] = (0, 1), parts: int = 1) -> None:
+        self._rows, self._batch_size, self._seed, self._parts = rows, batch_size, seed, parts
         self._rank, self._world = part
         self._epoch = 0
 
     def __len__(self) -> int:
-        return -(-self._rows // self._batch_size)
+        return -(-self._rows // self._batch_size) * self._parts
 
     def __iter__(self) -> Iterator[list[int]]:
         generator = torch.Generator().manual_seed(mixed(self._seed, self._epoch))
@@ -75,5 +82,6 @@ class ShuffledBatches:
         order = torch.randperm(self._rows, generator=generator).tolist()
         for start in range(0, self._rows, self._batch_size):
             batch = order[start : start + self._batch_size]
-            batch += [batch[i % len(batch)] for i in range(-len(batch) % self._world)]
-            yield batch[self._rank :: self._world]
+            batch += [batch[i % len(batch)] for i in range(-len(batch) % (self._world * self._parts))]
+            own = batch[self._rank :: self._world]
+            yield from (own[number :: self._parts] for number in range(self._parts))

@@ -38,12 +38,14 @@ def plan(backbones: Sequence[Backbone], most: float = MOST) -> Plan | None:
     """How these backbones are read at once; None where they are to be read apart.
 
     That is where more than ``most`` of a backbone is trained, where they differ in more than the values of what is trained, and
-    where a module remembers something of its passes for the record (``remembers``), which would be that of all runs.
+    where a module remembers something of its passes for the record (``remembers``), which would be that of all runs; and where layers
+    are computed again on the way back, when nobody sits together any more.
     """
     first = backbones[0]
     parameters = [dict(b.named_parameters(remove_duplicate=False)) for b in backbones]
     forms = [{name: (p.shape, p.requires_grad) for name, p in one.items()} for one in parameters]
-    if any(form != forms[0] for form in forms) or any(getattr(m, "remembers", False) for m in first.modules()):
+    remembers = any(getattr(m, "remembers", False) for m in first.modules())
+    if any(form != forms[0] for form in forms) or remembers or first.recomputes:
         return None
     moving = {name for name, p in parameters[0].items() if p.requires_grad}
     total = sum(p.numel() for p in first.parameters())

@@ -1,0 +1,141 @@
+"""Less memory for the same numbers: layers computed again on the way back, batches read in parts."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from prompt_lab.backbones.layers import layers_of
+from prompt_lab.data.passes import ShuffledBatches
+from prompt_lab.errors import LabError
+from prompt_lab.experiment import Experiment
+from prompt_lab.paradigms.pattern_tuning import PatternTuning
+from prompt_lab.progress import Bars
+from prompt_lab.running import execute
+from prompt_lab.testing.subject import Subject
+from prompt_lab.tuning.adapter import Adapter
+from prompt_lab.tuning.deep_prompt import DeepPrompt
+from prompt_lab.tuning.full import Full
+from prompt_lab.tuning.lora import Lora
+from prompt_lab.tuning.soft_prompt import SoftPrompt
+
+import runs
+
+TUNINGS: dict[str, Any] = {
+    "full": lambda: Full(dropout=False),
+    "lora": lambda: Lora(rank=1, dropout=False),
+    "adapter": lambda: Adapter(width=1, dropout=False),
+    "soft_prompt": lambda: SoftPrompt(length=2),
+    "deep_prompt": lambda: DeepPrompt(length=2),
+    "hidden_states": lambda: DeepPrompt(length=2, mechanism="hidden_states"),
+}
+
+
+class Crowded(PatternTuning):
+    """Has no room for more than a number of examples at a time."""
+
+    room = 2
+
+    def training_step(self, batch, batch_idx):
+        if len(batch) > self.room:
+            raise torch.OutOfMemoryError("planted")
+        return super().training_step(batch, batch_idx)
+
+
+def experiment(
+    out: Path, tuning: str = "full", kind: str = "tiny-masked", make: Any = PatternTuning, **run: Any
+) -> Experiment:
+    made = runs.of(make(tuning=TUNINGS[tuning]()), Subject(make).data(), out, run=run, max_steps=3)
+    made.run.backbone = kind
+    return made
+
+
+def finished(*args: Any, **given: Any) -> tuple[Experiment, dict[str, Any]]:
+    made = experiment(*args, **given)
+    return made, execute(made, Bars())
+
+
+def same(one: Experiment, other: Experiment) -> bool:
+    states = [e.paradigm.moved_state() for e in (one, other)]
+    return all(torch.allclose(states[0][name], states[1][name], atol=1e-4) for name in states[0])
+
+
+# ------------------------------------------------------------------------------------------------- computed again
+
+
+@pytest.mark.parametrize("kind", ["tiny-masked", "tiny-causal", "tiny-seq2seq"])
+@pytest.mark.parametrize("tuning", TUNINGS)
+def test_checkpointing_changes_no_numbers(
+    tuning: str, kind: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    plain, _ = finished(tmp_path / "plain", tuning, kind)
+    calls: list[int] = []
+    made = experiment(tmp_path / "again", tuning, kind, gradient_checkpointing=True)
+    start = made.paradigm.on_train_start
+
+    def counted() -> None:
+        start()
+        first = layers_of(made.paradigm.backbone.stacks()[0])[0]
+        norm = next(m for m in first.modules() if "Norm" in type(m).__name__)
+        norm.register_forward_hook(lambda *_: calls.append(torch.is_grad_enabled()))
+
+    made.paradigm.on_train_start = counted  # type: ignore[method-assign]
+    execute(made, Bars())
+    assert same(plain, made)
+    assert sum(calls) == 2 * 3, "three steps, each forward and once more on the way back"
+
+
+def test_a_model_that_cannot_is_named(tmp_path: Path) -> None:
+    with pytest.raises(LabError, match="CopyingModel does not support gradient checkpointing"):
+        finished(tmp_path, "soft_prompt", "copycat", gradient_checkpointing=True)
+
+
+# ------------------------------------------------------------------------------------------------- in parts
+
+
+@pytest.mark.parametrize("parts", [2, 4])
+def test_parts_of_a_batch_give_the_gradient_of_all(parts: int, tmp_path: Path) -> None:
+    whole, record = finished(tmp_path / "whole")
+    made, other = finished(tmp_path / "parts", micro_batches=parts)
+    assert same(whole, made)
+    assert record["cost"]["steps"] == other["cost"]["steps"] == 3
+    assert record["cost"]["tokens"] == other["cost"]["tokens"]
+    assert [stage.get("micro_batches") for stage in other["stages"]] == [parts]
+    assert "micro_batches" not in record["stages"][0]
+
+
+def test_parts_are_found(tmp_path: Path) -> None:
+    whole, _ = finished(tmp_path / "whole")
+    made, record = finished(tmp_path / "found", make=Crowded, micro_batches="auto")
+    assert record["stages"][0]["micro_batches"] == 2
+    assert record["cost"]["steps"] == 3
+    assert same(whole, made), "what was begun in vain has left nothing"
+
+
+def test_what_does_not_fit_says_what_to_do(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with pytest.raises(LabError, match=r"not enough memory for batches of 4 examples .* set micro_batches: auto"):
+        finished(tmp_path, make=Crowded)
+    monkeypatch.setattr(Crowded, "room", 0)
+    with pytest.raises(LabError, match="not enough memory for batches of 1 examples"):
+        finished(tmp_path, make=Crowded, micro_batches="auto")
+
+
+@pytest.mark.parametrize(
+    ("parts", "message"), [(3, "data.batch_size is 4, which 1 devices cannot read in 3 parts"), (0, "at least 1")]
+)
+def test_parts_that_make_no_sense_are_refused(parts: int, message: str, tmp_path: Path) -> None:
+    with pytest.raises(LabError, match=message):
+        finished(tmp_path, micro_batches=parts)
+
+
+def test_parts_and_devices_share_the_same_batches() -> None:
+    plain = list(ShuffledBatches(10, 8, 13))
+    assert [len(batch) for batch in plain] == [8, 2]
+    shared = [list(ShuffledBatches(10, 8, 13, (rank, 2), 2)) for rank in range(2)]
+    assert [[len(part) for part in parts] for parts in shared] == [[2, 2, 1, 1]] * 2
+    for number, batch in enumerate(plain):
+        together = sorted(row for parts in shared for part in parts[2 * number : 2 * number + 2] for row in part)
+        filled = batch + [batch[i % len(batch)] for i in range(-len(batch) % 4)]
+        assert together == sorted(filled)
+    assert len(ShuffledBatches(10, 8, 13, (0, 2), 2)) == 4
