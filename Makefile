@@ -10,7 +10,7 @@ export OMP_WAIT_POLICY ?= PASSIVE
 export UV_FIND_LINKS ?= $(or $(PIP_FIND_LINKS),$(shell $(PYTHON) -m pip config get global.find-links 2>/dev/null))
 
 .DEFAULT_GOAL := help
-.PHONY: help setup compare report list fit predict new pretrain test lint types format bench clean
+.PHONY: help setup compare report list fit predict new pretrain test gpu lint types format bench clean
 
 help:  ## list the targets
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## */  make \1\t/' | expand -t 18
@@ -47,6 +47,9 @@ pretrain: $(STAMP)  ## make an encoder promptable: make pretrain CONFIG=experime
 
 test: lint types  ## lint, types and tests
 	$(BIN)/pytest
+
+gpu: $(STAMP)  ## the tests that need a GPU
+	CUDA_VISIBLE_DEVICES=$(or $(CUDA_VISIBLE_DEVICES),0) $(BIN)/pytest tests/gpu
 
 lint: $(STAMP)  ## ruff: style and format
 	$(BIN)/ruff check .

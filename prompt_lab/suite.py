@@ -117,6 +117,8 @@ def held(group: Iterable[Cell], outcome: Outcome, *, wait: bool = False) -> Iter
                 free.append(cell)
         waiting = [c for c in free if not c.finished()]
         outcome.skipped += len(free) - len(waiting)
+        for cell in free:
+            files.sweep(cell.folder)
         yield free, waiting
 
 

@@ -11,6 +11,8 @@ from pathlib import Path
 
 import pytest
 
+collect_ignore_glob = [] if os.environ["CUDA_VISIBLE_DEVICES"] else ["gpu/*"]
+
 ROOT = Path(__file__).parent.parent
 
 

@@ -98,6 +98,12 @@ def lock(folder: Path) -> FileLock:
     return FileLock(folder / ".lock")
 
 
+def sweep(folder: Path) -> None:
+    """Remove what writes left in a folder whose process was killed; only for who holds its lock."""
+    for path in folder.glob(".*.*"):
+        path.unlink(missing_ok=True)
+
+
 def read_record(path: Path) -> dict[str, Any]:
     """A finished run's record; one of an older schema as it would be written now.
 
