@@ -44,7 +44,7 @@ NOTES = {
     ),
     "cost": (
         "Parameters, bytes and memory are the most of any seed; time is the mean of whole runs, on the machines that "
-        "the cards name."
+        "the cards name. Runs that read side by side share it evenly, and each has the peak of memory of all."
     ),
     "best at its price": (
         "No other paradigm costs no more and scores no less (Pareto front of the means; whether a small step of it is "
