@@ -15,6 +15,14 @@ class Learner(pl.LightningModule):
         """What training moves, by name: all that must be stored beside the backbone."""
         return folding.moved(self)
 
+    def backward(self, loss: Tensor, *args: Any, **kwargs: Any) -> None:
+        """Gradients of a loss; together with those of the runs that the backbone was read with, if there are some."""
+        company = getattr(getattr(self, "backbone", None), "company", None)
+        if company is None:
+            super().backward(loss, *args, **kwargs)
+        else:
+            company.back(loss)
+
     def on_train_end(self) -> None:
         """Keep what encoders of trained tensors say, without the encoders."""
         folding.fold(self)

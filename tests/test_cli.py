@@ -171,7 +171,7 @@ def test_check_a_good_paradigm(capsys: pytest.CaptureFixture[str]) -> None:
     lines = capsys.readouterr().out.splitlines()
     assert lines[0].startswith("scores have a column for each label ")
     assert sum(line.endswith("  ok") for line in lines) == 6
-    assert sum("does not apply: it trains nothing" in line for line in lines) == 7
+    assert sum("does not apply: it trains nothing" in line for line in lines) == 8
 
 
 def test_check_a_bad_paradigm_of_ones_own(
@@ -185,7 +185,7 @@ def test_check_a_bad_paradigm_of_ones_own(
     assert len(failed) == 1
     assert failed[0].startswith("logs the shared keys")
     assert "missing from the log: ['val/acc']" in failed[0]
-    assert sum(line.endswith("  ok") for line in lines) == 12
+    assert sum(line.endswith("  ok") for line in lines) == 13
     assert cli.main(["check", "my_bad.NeedsMore"]) == 2
     assert "cannot be made from its defaults" in capsys.readouterr().err
 

@@ -70,7 +70,7 @@ PARTS = {
     "data": {"fingerprint", "test_fingerprint", "train", "validation", "test", "cleaned"},
     "budget": {"labels_train", "labels_validation", "unlabeled_texts", "external_labels", "demonstrations", "model_calls"},
     "cost": {"trained_parameters", "total_parameters", "parameters", "stored_bytes", "seconds", "steps", "tokens", "model_calls",
-             "flops_estimate", "peak_memory_bytes"},
+             "flops_estimate", "peak_memory_bytes", "side_by_side"},
     "environment": {"prompt_lab", "commit", "python", "platform", "device", "threads", "packages"},
 }  # fmt: skip
 

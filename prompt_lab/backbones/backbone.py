@@ -28,6 +28,9 @@ class Company(Protocol):
     def slot_logits(self, batch: Encoded, tokens: Tensor | None) -> Tensor:
         """As ``Backbone.slot_logits``."""
 
+    def back(self, loss: Tensor) -> None:
+        """Gradients of a loss over what they read together."""
+
 
 class _Computed:
     """Stands for a body's output: hidden states that are there already, and None for all else that a head may ask for."""

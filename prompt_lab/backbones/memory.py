@@ -75,7 +75,7 @@ class Memory:
         trained, written = [], 0
         for parameter in self._backbone.parameters():
             trained.append(parameter.requires_grad)
-            written += 0 if parameter.requires_grad else parameter._version
+            written += 0 if parameter.requires_grad or parameter.is_inference() else parameter._version
         if (tuple(trained), written) != (self._trained, self._written):
             self._trained, self._written = tuple(trained), written
             self._known.clear()

@@ -99,7 +99,7 @@ class Member:
 
     def __init__(self, meeting: Meeting) -> None:
         self._meeting = meeting
-        self._paradigm: Paradigm | None = None
+        self._backbone: Backbone | None = None
         self._tokens: tuple[Tensor | None, tuple[int, ...] | None] = None, None
         self.asked: _Asked | None = None
 
@@ -111,8 +111,8 @@ class Member:
     @property
     def backbone(self) -> Backbone:
         """Its run's."""
-        assert self._paradigm is not None
-        return self._paradigm.backbone
+        assert self._backbone is not None
+        return self._backbone
 
     @contextmanager
     def present(self) -> Iterator[None]:
@@ -121,16 +121,14 @@ class Member:
             try:
                 yield
             finally:
-                if self._paradigm is not None:
-                    self._paradigm.backbone.company = None
-                    del self._paradigm.backward
+                if self._backbone is not None:
+                    self._backbone.company = None
                 self._meeting.leave(self)
 
     def sit(self, paradigm: Paradigm) -> None:
         """Begin to ask, once all others are as far; where the runs do not fit together, every one computes by itself."""
-        self._paradigm = paradigm
-        paradigm.backward = self.back  # type: ignore[method-assign]
-        paradigm.backbone.company = self
+        self._backbone = paradigm.backbone
+        self._backbone.company = self
         self._ask(_SIT, (), self._settle)
 
     def hidden(self, batch: Inputs) -> Tensor:
@@ -141,10 +139,10 @@ class Member:
         """As ``Backbone.slot_logits``."""
         return self._read("slot_logits", batch, tokens)
 
-    def back(self, loss: Tensor, *args: Any, **kwargs: Any) -> None:
-        """As ``LightningModule.backward``: one way back from the losses of all."""
-        if self._meeting.plan is None or args or kwargs:
-            loss.backward(*args, **kwargs)
+    def back(self, loss: Tensor) -> None:
+        """One way back from the losses of all."""
+        if self._meeting.plan is None:
+            loss.backward()
         else:
             self._ask(_BACK, (loss,), _all_back)
 
