@@ -34,6 +34,7 @@ class Run:
         order_seed: seeds the order of training examples; the split's seed by default.
         gradient_checkpointing: keep no hidden states inside layers for the way back, but compute them again (Chen et al. 2016,
             "Training Deep Nets with Sublinear Memory Cost"): less memory for about a third more time.
+        frozen_weights: how matrices that are not trained are kept; in ``bfloat16`` they take half the memory. Needs mixed precision.
         micro_batches: how many parts a batch is read in, one after the other: the same gradient in less memory. ``auto`` doubles them
             whenever the GPU's memory is not enough, and begins the fit anew.
         save_model: keep what moved as ``delta.safetensors`` beside the record.
@@ -52,6 +53,7 @@ class Run:
     init_seed: int | None = None
     order_seed: int | None = None
     gradient_checkpointing: bool = False
+    frozen_weights: Literal["float32", "bfloat16"] = "float32"
     micro_batches: int | Literal["auto"] = 1
     save_model: bool = True
     score_stages: bool = False
@@ -112,6 +114,11 @@ class Experiment:
         """
         _check_seeds(seed=self.data.seed, init_seed=self.run.init_seed, order_seed=self.run.order_seed)
         make_trainer(self.trainer, logger=False)
+        if self.run.frozen_weights != "float32" and not str(self.trainer.get("precision", "")).endswith("mixed"):
+            raise LabError(
+                f"frozen_weights: {self.run.frozen_weights} needs mixed precision, such as --trainer.precision bf16-mixed: "
+                "what is trained stays in float32"
+            )
         if self.run.micro_batches != "auto":
             refuse_below_one(micro_batches=self.run.micro_batches)
         files.check_writable(self.out)

@@ -62,6 +62,8 @@ def execute(
     experiment.paradigm.build(backbone)
     if experiment.run.gradient_checkpointing:
         experiment.paradigm.backbone.recompute()
+    if experiment.run.frozen_weights == "bfloat16":
+        experiment.paradigm.backbone.halve()
     del backbone  # a paradigm may build itself anew, and forget this one
     if beside is not None:
         beside.sit(experiment.paradigm)

@@ -139,3 +139,30 @@ def test_parts_and_devices_share_the_same_batches() -> None:
         filled = batch + [batch[i % len(batch)] for i in range(-len(batch) % 4)]
         assert together == sorted(filled)
     assert len(ShuffledBatches(10, 8, 13, (0, 2), 2)) == 4
+
+
+# ------------------------------------------------------------------------------------------------- in half the bits
+
+
+@pytest.mark.parametrize("kind", ["tiny-masked", "tiny-causal", "tiny-seq2seq"])
+@pytest.mark.parametrize("tuning", ["lora", "adapter", "soft_prompt", "deep_prompt"])
+def test_frozen_matrices_in_half_the_bits(tuning: str, kind: str, tmp_path: Path) -> None:
+    found = []
+    for weights in ("float32", "bfloat16"):
+        made = experiment(tmp_path / weights, tuning, kind, frozen_weights=weights)
+        made.trainer = {**made.trainer, "precision": "bf16-mixed"}
+        execute(made, Bars())
+        found.append(made)
+    for name, parameter in found[1].paradigm.backbone.named_parameters():
+        is_half = not parameter.requires_grad and parameter.ndim > 1
+        assert parameter.dtype == (torch.bfloat16 if is_half else torch.float32), name
+    says = [
+        torch.tensor([row["log_probabilities"] for row in runs.lines(one.folder / "predictions.jsonl")])
+        for one in found
+    ]
+    assert (says[0] - says[1]).abs().max() < 0.1, "the same but for rounding to eight bits of fraction"
+
+
+def test_half_the_bits_need_mixed_precision(tmp_path: Path) -> None:
+    with pytest.raises(LabError, match=r"needs mixed precision, such as --trainer.precision bf16-mixed"):
+        finished(tmp_path, "lora", frozen_weights="bfloat16")
