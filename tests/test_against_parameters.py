@@ -171,6 +171,22 @@ class TestDrawing:
                 assert panel.bbox.x0 - 1 <= box.x0 <= box.x1 <= panel.bbox.x1 + 1
                 assert panel.bbox.y0 - 1 <= box.y0 <= box.y1 <= panel.bbox.y1 + 1
 
+    @pytest.mark.parametrize("tasks", [1, 3])
+    def test_names_of_a_crowd_stand_beside_the_panel_from_the_best_to_the_worst(self, tasks: int) -> None:
+        rows = [ZERO, FULL, *(row(f"a_long_name_{i}", 10_000 + i, 0.6 + i / 60, 0.61 + i / 60) for i in range(14))]
+        figure = draw([one for i in range(tasks) for one in group(*rows, task=f"task_{i}")])
+        figure.draw_without_rendering()
+        best_first = [one.paradigm for one in sorted(rows, key=lambda one: -(one.mean or 0))]
+        for panel in figure.axes:
+            told = [text for text in panel.texts if text.get_text()]
+            boxes = [text.get_window_extent() for text in told]
+            assert [t.get_text() for t in sorted(told, key=lambda t: -t.get_window_extent().y0)] == best_first
+            names_alone = [type(text).__bases__[0].get_window_extent(text) for text in told]
+            assert all(box.x0 > panel.bbox.x1 for box in names_alone)
+            assert all(box.x1 <= figure.bbox.x1 for box in boxes)
+            assert not any(a.overlaps(b) for a, b in combinations(names_alone, 2))
+        assert "majority class" in [text.get_text() for text in figure.legends[0].get_texts()]
+
     def test_panels_and_legend_lie_inside_and_do_not_overlap(self) -> None:
         figure = draw(
             [one for i in range(4) for one in group(ZERO, LORA, PROMPT, FULL, task=f"a_task_with_a_long_name_{i}")]

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from prompt_lab.reporting import labels, points
+from prompt_lab.reporting import beside, labels, points
 from prompt_lab.reporting.against_setting import NAMED
 from prompt_lab.reporting.columns import BYTES, scaled
 from prompt_lab.reporting.labels import Label
@@ -22,11 +22,15 @@ if TYPE_CHECKING:
 
 APART = 2
 """There is something to see where one paradigm trains so many times as many parameters as another."""
-STEP, BREADTH, SEEDS, MARGIN, NAMES = 0.012, 0.07, 0.005, 0.1, 0.26
+STEP, BREADTH, SEEDS, MARGIN, NAMES, NARROW = 0.012, 0.07, 0.005, 0.1, 0.26, 0.08
 """Shares of the way from the fewest parameters to the most: between points that stand beside each other, and the most that any number
-of them takes; from a mean to its seeds; left of all points; and right of them."""
+of them takes; from a mean to its seeds; left of all points; and right of them, where names stand there and where they do not."""
 DECADES = 1.5
 """Over more of them, powers of ten are enough on the axis."""
+WIDTH, ALONE, HEIGHT, AROUND = 5.6, 7.6, 4.4, 1.3
+"""Inches, of one of several panels, of one alone, of its height, and of that what its title and its axis take."""
+CROWD = 12
+"""Where a panel has more paradigms, their names stand beside it."""
 MARKER = "D"
 FRONT = {"color": "#000000", "linewidth": 1.0, "linestyle": (0, (1, 1.2)), "zorder": 1.4}
 
@@ -76,27 +80,40 @@ def draw(rows: Sequence[Row], measure: Measure = PARAMETERS) -> "Figure":
     """The figure. There must be a panel.
 
     Costs stand on a logarithmic scale; below numbers of parameters their share of all. Bars show one sample standard deviation, faint
-    dots the seeds. Paradigms that cost nearly the same stand a little beside each other, so that none hides another. Those that
-    cost nothing are dashed lines, and the majority class is a dotted one. A stepped line leads along the Pareto front of the means:
-    whatever lies below it is beaten by something as cheap.
+    dots the seeds. Paradigms that cost nearly the same stand a little beside each other, so that none hides another; many are named
+    beside the panel. Those that cost nothing are dashed lines, and the majority class is a dotted one. A stepped line leads along the
+    Pareto front of the means: whatever lies below it is beaten by something as cheap.
     """
     from matplotlib.lines import Line2D
 
     parts = panels(rows, measure)
-    figure, axes = points.panes(len(parts), 5.6, 4.4, 7.6, 0.4)
     shown = [row for part in parts for row in _costly(part, measure)]
+    crowd = max(len(_costly(part, measure)) for part in parts)
+    many = crowd > CROWD
+    room = 0.075 * max(len(row.paradigm) for row in shown) if many else 0.0
+    height = max(HEIGHT, AROUND + beside.INCHES * (crowd + 2)) if many else HEIGHT
+    figure, axes = points.panes(len(parts), WIDTH + room, height, ALONE + room, 0.4)
     strategies = [s for s in (*COLOURS, None) if any(row.strategy == s for row in shown)]
     handles: list[Any] = [
         Line2D([], [], marker=MARKER, linestyle="", color=COLOURS.get(s or "", OTHER), label=s or "other")
         for s in strategies
     ]
-    handles += [*points.keys(guessed=False), Line2D([], [], **FRONT, label="best at its price (Pareto)")]  # type: ignore[arg-type]
+    handles += [*points.keys(guessed=many), Line2D([], [], **FRONT, label="best at its price (Pareto)")]  # type: ignore[arg-type]
     columns = 3 if len(parts) == 1 else 4 if len(parts) in (2, 4) else 7
     figure.legend(handles=handles, loc="outside lower center", ncols=columns, frameon=False, fontsize=8)
     named = []
     for axis, part in zip(axes, parts, strict=True):
         drawn = [row for one in parts for row in one if row.task == part[0].task and row.paradigm != "random"]
-        named.append(_panel(axis, part, limits(drawn), measure))
+        named.append(_panel(axis, part, limits(drawn), measure, NARROW if many else NAMES))
+    if many:
+        looks = {row.paradigm: _look(row) for row in shown}
+        for axis, part, names in zip(axes, parts, named, strict=True):
+            _front(axis, part, measure)
+            told = [name for name in names if name.text != MAJORITY]
+            beside.write(
+                axis, told, {name.text: looks.get(name.text, Look(name.colour, "")) for name in told}, height - AROUND
+            )
+        return figure
     figure.dpi = points.DPI  # letters are not equally wide at another
     figure.draw_without_rendering()  # where there is room for names is known once there is a layout
     figure.set_layout_engine("none")  # which then stays
@@ -118,12 +135,14 @@ def _front(axis: "Axes", part: Sequence[Row], measure: Measure) -> None:
     axis.set_ylim(*bounds)
 
 
-def _panel(axis: "Axes", part: Sequence[Row], bounds: tuple[float, float], measure: Measure) -> list[Label]:
-    """Draw all but the names, which are returned: the best paradigm's first."""
+def _panel(
+    axis: "Axes", part: Sequence[Row], bounds: tuple[float, float], measure: Measure, room: float
+) -> list[Label]:
+    """Draw all but the names, which are returned: the best paradigm's first. There is room to the right, as a share of the span."""
     trained = sorted(_costly(part, measure), key=lambda row: (measure.of(row) or 0, row.paradigm))
     places = [math.log10(measure.of(row) or 1) for row in trained]
     span = max(places[-1] - places[0], 1.0)
-    left, right = places[0] - MARGIN * span, places[-1] + NAMES * span
+    left, right = places[0] - MARGIN * span, places[-1] + room * span
     axis.set_xlim(left, right)
     axis.set_ylim(*bounds)
     names = []
@@ -131,7 +150,8 @@ def _panel(axis: "Axes", part: Sequence[Row], bounds: tuple[float, float], measu
         points.point(axis, at, row, _look(row), at + SEEDS * span)
         names.append(Label(row.paradigm, at, percents(row)[1], _look(row).colour))
     lines = [
-        _line(axis, row, left + (right - left) * (0.1 + 0.2 * (i % 3))) for i, row in enumerate(_free(part, measure))
+        _line(axis, row, left + (right - left) * (0.1 + 0.2 * (i % 3) if room > NARROW else 1.0))
+        for i, row in enumerate(_free(part, measure))
     ]
     majority = next(row for row in part if row.paradigm == MAJORITY)
     points.guess(axis, majority.mean)
