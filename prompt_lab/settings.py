@@ -63,7 +63,8 @@ class Settings:
         made = instantiate(parser, self.config)
         run = Run(**{name: made[name] for name in Run.__dataclass_fields__})
         candidates.check(run)
-        trainer = {k: v for k, v in vars(made.trainer).items() if v is not None}
+        defaults = inspect.signature(Trainer).parameters
+        trainer = {k: v for k, v in vars(made.trainer).items() if v is not None or defaults[k].default is not None}
         others = [parse_tree(tree).experiment for tree in candidates.trees(self.everything)]
         return Experiment(made.model, made.data, run, trainer, self.identity, self.everything, others)
 

@@ -193,6 +193,14 @@ def test_words_reach_the_objects(tmp_path: Path) -> None:
     assert made.folder == tmp_path / "toy/mine/tiny-masked/k3/seed13"
 
 
+def test_what_is_set_to_null_reaches_the_trainer(tmp_path: Path) -> None:
+    """Where the trainer's own value is another: null validates after so many steps, and not after so many passes."""
+    given = {"trainer": {"check_val_every_n_epoch": None, "val_check_interval": 2, "max_epochs": None}}
+    trainer = runs.experiment(tmp_path, given).trainer
+    assert trainer["check_val_every_n_epoch"] is None
+    assert "max_epochs" not in trainer
+
+
 def test_label_words_on_the_command_line(tmp_path: Path) -> None:
     words = ["--model.answer", "Words", "--model.answer.words", "{negative: [bad, poor], positive: {good: 2, rich: 1}}"]
     answer: Any = settings.parse([*runs.words(tmp_path)[1:], *words]).experiment().paradigm.answer
