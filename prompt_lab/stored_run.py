@@ -14,7 +14,6 @@ from prompt_lab.data.sampling import Draw
 from prompt_lab.errors import LabError
 from prompt_lab.experiment import Experiment
 from prompt_lab.reporting import delta, files
-from prompt_lab.reporting.results import EXAMPLES
 from prompt_lab.selection.candidates import settings_of
 from prompt_lab.tasks import Task
 from prompt_lab.tasks.poles import placed
@@ -44,7 +43,7 @@ class StoredRun:
     def data(self) -> "StoredData":
         """Its data module, with the examples that it drew."""
         given = {**self.experiment.config["data"], "files": None}
-        return StoredData(self.folder / EXAMPLES, str(self.record["data"]["fingerprint"]), **given)
+        return StoredData(self.folder / files.EXAMPLES, str(self.record["data"]["fingerprint"]), **given)
 
 
 class StoredData(FewShotData):

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from prompt_lab.errors import LabError
-from prompt_lab.reporting import drawn_again, outcomes, results
+from prompt_lab.reporting import outcomes
 from prompt_lab.reporting.outcomes import check_items, read_outcome, read_outcomes, read_outcomes_loudly, scored
 from prompt_lab.statistics.differences import compare
 from prompt_lab.statistics.intervals import interval
@@ -186,7 +186,3 @@ def test_poles_are_the_roundest_that_fit(bounds: tuple[float, float], spread: fl
 def test_where_one_number_is_said_of_all_any_poles_will_do() -> None:
     low, high = outcomes._bounds(np.log(np.full((3, 2), 0.5)), np.full(3, 2.5))
     assert low + (high - low) * 0.5 == pytest.approx(2.5)
-
-
-def test_files_are_called_what_runs_call_them() -> None:
-    assert (outcomes.PREDICTIONS, drawn_again.EXAMPLES) == (results.PREDICTIONS, results.EXAMPLES)

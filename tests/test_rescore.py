@@ -9,7 +9,7 @@ import pytest
 import stored
 
 from prompt_lab import cli
-from prompt_lab.reporting import rescoring, results
+from prompt_lab.reporting import files
 from prompt_lab.reporting.rescoring import Again, rescore
 
 import runs
@@ -101,16 +101,15 @@ def test_stages_that_were_tested_are_scored_again(tmp_path: Path) -> None:
     scored = [s for s in record["stages"] if "scores" in s]
     assert scored
     assert {f"{s['name']}: test/acc" for s in scored} <= names
-    rows = runs.lines(found.folder / rescoring.STAGES)
+    rows = runs.lines(found.folder / files.STAGES)
     rows[0]["log_probabilities"] = [p[::-1] for p in rows[0]["log_probabilities"]]
-    (found.folder / rescoring.STAGES).write_text("\n".join(map(json.dumps, rows)))
+    (found.folder / files.STAGES).write_text("\n".join(map(json.dumps, rows)))
     (again,) = rescore(tmp_path)
     assert {one.name.split(": ")[0] for one in again.differing} == {rows[0]["stage"]}
-    (found.folder / rescoring.STAGES).write_text("\n".join(map(json.dumps, rows[1:])))
+    (found.folder / files.STAGES).write_text("\n".join(map(json.dumps, rows[1:])))
     (short,) = rescore(tmp_path)
     assert short.problem is not None
     assert "stages.jsonl cannot be used" in short.problem
-    assert rescoring.STAGES == results.STAGES
 
 
 @pytest.mark.parametrize(

@@ -10,9 +10,9 @@ from typing import Any
 from prompt_lab.batch import Example
 from prompt_lab.data.sampling import fingerprint
 from prompt_lab.errors import LabError
+from prompt_lab.reporting import files
 from prompt_lab.tasks.poles import Bounds, placed
 
-EXAMPLES = "examples.jsonl"
 _BESIDE = {"split", "key", "label", "value", "origin"}
 """What a line holds beside the text fields."""
 
@@ -55,7 +55,7 @@ def drawn_again(folder: Path, labels: Sequence[str], bounds: Bounds | None) -> D
     Raises:
         LabError: their file is missing or corrupt.
     """
-    path = folder / EXAMPLES
+    path = folder / files.EXAMPLES
     found: dict[str, list[Example]] = {"train": [], "validation": []}
     try:
         for line in path.read_text(encoding="utf-8").split("\n"):

@@ -15,6 +15,8 @@ from prompt_lab.reporting import schema
 from prompt_lab.trees import difference, identity
 
 RECORD, FAILURE = "record.json", "failed.json"
+PREDICTIONS, EXAMPLES, STAGES = "predictions.jsonl", "examples.jsonl", "stages.jsonl"
+"""What a run's folder holds."""
 _NEEDED = {
     "paradigm", "strategy", "task", "backbone", "k", "split_seed", "metric", "scores", "trivial", "collapsed", "data", "budget",
     "cost", "settings",

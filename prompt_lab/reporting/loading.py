@@ -15,7 +15,6 @@ if TYPE_CHECKING:
 
 Failure = Mapping[str, Any]
 """A cell that failed, as its ``failed.json`` holds it: paradigm, task, backbone, k, split_seed, error."""
-PREDICTIONS = "predictions.jsonl"
 _NEEDED = {"paradigm", "task", "backbone", "k", "split_seed", "error"}
 
 
@@ -79,7 +78,7 @@ def first_line(failure: Failure) -> str:
 
 
 def _run(path: Path) -> tuple[Record, "Outcome | None"]:
-    if not (path.parent / PREDICTIONS).exists():
+    if not (path.parent / files.PREDICTIONS).exists():
         return files.read_record(path), None
     files.read_record(path)  # a broken record is told from broken predictions without importing anything heavy
     from prompt_lab.reporting.outcomes import read_outcome

@@ -13,7 +13,6 @@ from prompt_lab.reporting import files
 from prompt_lab.statistics import metrics
 from prompt_lab.statistics.scored import Floats, Scored, Whole
 
-PREDICTIONS = "predictions.jsonl"
 TOLERANCE = 1e-4
 """A score that is recomputed differs by no more from the recorded one, which is rounded and was computed in 32 bits."""
 
@@ -125,7 +124,7 @@ def read_outcome(folder: Path, *, compare: bool = True) -> Outcome:
         LabError: record or predictions are missing or corrupt, or do not belong together: unlike numbers of test items, a label
             that is not the most probable one, another score. The message names the file.
     """
-    record, path = files.read_record(folder / files.RECORD), folder / PREDICTIONS
+    record, path = files.read_record(folder / files.RECORD), folder / files.PREDICTIONS
     try:
         outcome = _outcome(_rows(path), record, folder)
     except (OSError, ValueError, KeyError, TypeError, IndexError) as error:

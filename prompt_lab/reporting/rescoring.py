@@ -12,7 +12,6 @@ from prompt_lab.errors import LabError
 from prompt_lab.reporting import files
 from prompt_lab.reporting.outcomes import Outcome, read_outcome, recomputed
 
-STAGES = "stages.jsonl"
 TOLERANCE = 1e-5
 """Scores are recorded with six digits."""
 
@@ -105,7 +104,7 @@ def _stages(outcome: Outcome) -> Iterator[Again]:
     told = [stage for stage in outcome.record.get("stages", ()) if "scores" in stage]
     if not told:
         return
-    path = outcome.folder / STAGES
+    path = outcome.folder / files.STAGES
     try:
         rows = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
         for stage, row in zip(told, rows, strict=True):

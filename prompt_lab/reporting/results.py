@@ -24,8 +24,6 @@ from prompt_lab.selection.regimes import regime
 from prompt_lab.staging import Done
 from prompt_lab.tasks import poles
 
-PREDICTIONS, EXAMPLES, STAGES = "predictions.jsonl", "examples.jsonl", "stages.jsonl"
-
 
 @dataclass(frozen=True)
 class Results:
@@ -82,11 +80,11 @@ class Results:
     def store(self, record: Mapping[str, Any], experiment: Experiment) -> None:
         """Write it all. The record goes last: where it stands, everything else is there too."""
         folder = experiment.folder
-        files.write_lines(folder / PREDICTIONS, self._predictions())
-        files.write_lines(folder / EXAMPLES, self._examples())
+        files.write_lines(folder / files.PREDICTIONS, self._predictions())
+        files.write_lines(folder / files.EXAMPLES, self._examples())
         if of_stages := [(s.name, s.test_logp) for s in self.stages if s.test_logp is not None]:
             rows = [{"stage": name, "log_probabilities": logp_NC.double().tolist()} for name, logp_NC in of_stages]
-            files.write_lines(folder / STAGES, rows)
+            files.write_lines(folder / files.STAGES, rows)
         if experiment.run.save_model and self.module.moved_state():
             delta.save(folder / delta.FILE, self.module)
         files.write_json(folder / files.RECORD, record)

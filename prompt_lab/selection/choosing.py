@@ -9,6 +9,7 @@ from typing import Any
 
 import lightning.pytorch as pl
 import torch
+from lightning.pytorch.utilities import rank_zero_only
 from torch.nn.functional import nll_loss
 
 from prompt_lab.backbones.load import load_backbone
@@ -89,7 +90,7 @@ class _Trials:
         before = self.meter.counted()
         trial = self._run(make(), part)
         self._done[name] = {**trial, "counted": self.meter.since(before)}
-        files.write_json(self._path, {"run": self._key, "trials": self._done})
+        rank_zero_only(files.write_json)(self._path, {"run": self._key, "trials": self._done})
         return trial
 
     def _run(self, candidate: Experiment, part: Part) -> Trial:
