@@ -7,6 +7,7 @@ from typing import Any, Literal
 
 import lightning.pytorch as pl
 
+from prompt_lab.backbones.backbone import FrozenWeights
 from prompt_lab.backbones.load import checkpoint
 from prompt_lab.data.batching import refuse_below_one
 from prompt_lab.data.few_shot import FewShotData
@@ -34,7 +35,8 @@ class Run:
         order_seed: seeds the order of training examples; the split's seed by default.
         gradient_checkpointing: keep no hidden states inside layers for the way back, but compute them again (Chen et al. 2016,
             "Training Deep Nets with Sublinear Memory Cost"): less memory for about a third more time.
-        frozen_weights: how matrices that are not trained are kept; in ``bfloat16`` they take half the memory. Needs mixed precision.
+        frozen_weights: how matrices that are not trained are kept; in ``bfloat16`` they take half the memory, and in ``int8`` those of
+            linear layers a quarter (Dettmers et al. 2022, by bitsandbytes). Both need mixed precision.
         micro_batches: how many parts a batch is read in, one after the other: the same gradient in less memory. ``auto`` doubles them
             whenever the GPU's memory is not enough, and begins the fit anew.
         save_model: keep what moved as ``delta.safetensors`` beside the record.
@@ -53,7 +55,7 @@ class Run:
     init_seed: int | None = None
     order_seed: int | None = None
     gradient_checkpointing: bool = False
-    frozen_weights: Literal["float32", "bfloat16"] = "float32"
+    frozen_weights: FrozenWeights = "float32"
     micro_batches: int | Literal["auto"] = 1
     save_model: bool = True
     score_stages: bool = False

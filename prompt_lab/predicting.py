@@ -65,6 +65,8 @@ class Predictor:
             trainer = make_trainer({**given, "max_steps": 1}, logger=False)
         self.run, self._data = run, run.data()
         self.module = restored(run, weights.backbone.twin())
+        if run.experiment.run.frozen_weights == "int8":  # these alone change what it says
+            self.module.backbone.keep_frozen("int8")
         self._precision, self._device = trainer.precision_plugin, trainer.strategy.root_device
         weights.move(self.module, self._device)
         self._precision.convert_module(self.module)

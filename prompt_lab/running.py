@@ -62,8 +62,7 @@ def execute(
     experiment.paradigm.build(backbone)
     if experiment.run.gradient_checkpointing:
         experiment.paradigm.backbone.recompute()
-    if experiment.run.frozen_weights == "bfloat16":
-        experiment.paradigm.backbone.halve()
+    experiment.paradigm.backbone.keep_frozen(experiment.run.frozen_weights)
     del backbone  # a paradigm may build itself anew, and forget this one
     if beside is not None:
         beside.sit(experiment.paradigm)

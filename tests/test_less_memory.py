@@ -1,5 +1,6 @@
 """Less memory for the same numbers: layers computed again on the way back, batches read in parts."""
 
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -7,12 +8,15 @@ import pytest
 import torch
 
 from prompt_lab.backbones.layers import layers_of
+from prompt_lab.backbones.load import load_backbone
 from prompt_lab.data.passes import ShuffledBatches
 from prompt_lab.errors import LabError
 from prompt_lab.experiment import Experiment
 from prompt_lab.paradigms.pattern_tuning import PatternTuning
+from prompt_lab.predicting import predictors
 from prompt_lab.progress import Bars
 from prompt_lab.running import execute
+from prompt_lab.stored_run import read_run
 from prompt_lab.testing.subject import Subject
 from prompt_lab.tuning.adapter import Adapter
 from prompt_lab.tuning.deep_prompt import DeepPrompt
@@ -146,23 +150,90 @@ def test_parts_and_devices_share_the_same_batches() -> None:
 
 @pytest.mark.parametrize("kind", ["tiny-masked", "tiny-causal", "tiny-seq2seq"])
 @pytest.mark.parametrize("tuning", ["lora", "adapter", "soft_prompt", "deep_prompt"])
-def test_frozen_matrices_in_half_the_bits(tuning: str, kind: str, tmp_path: Path) -> None:
-    found = []
-    for weights in ("float32", "bfloat16"):
+def test_frozen_matrices_in_fewer_bits(tuning: str, kind: str, tmp_path: Path) -> None:
+    found = {}
+    for weights in ("float32", "bfloat16", "int8"):
         made = experiment(tmp_path / weights, tuning, kind, frozen_weights=weights)
         made.trainer = {**made.trainer, "precision": "bf16-mixed"}
         execute(made, Bars())
-        found.append(made)
-    for name, parameter in found[1].paradigm.backbone.named_parameters():
+        found[weights] = made
+    for name, parameter in found["bfloat16"].paradigm.backbone.named_parameters():
         is_half = not parameter.requires_grad and parameter.ndim > 1
         assert parameter.dtype == (torch.bfloat16 if is_half else torch.float32), name
-    says = [
-        torch.tensor([row["log_probabilities"] for row in runs.lines(one.folder / "predictions.jsonl")])
-        for one in found
-    ]
-    assert (says[0] - says[1]).abs().max() < 0.1, "the same but for rounding to eight bits of fraction"
+    said = {name: said_by(made) for name, made in found.items()}
+    assert (said["float32"] - said["bfloat16"]).abs().max() < 0.1, "the same but for rounding to eight bits of fraction"
+    assert 0 < (said["float32"] - said["int8"]).abs().max() < 0.2, "a matrix has 255 steps in every row"
 
 
-def test_half_the_bits_need_mixed_precision(tmp_path: Path) -> None:
+def said_by(made: Experiment) -> torch.Tensor:
+    return torch.tensor([row["log_probabilities"] for row in runs.lines(made.folder / "predictions.jsonl")])
+
+
+@pytest.mark.parametrize("precision", ["32-true", "bf16-true"])
+@pytest.mark.parametrize("weights", ["bfloat16", "int8"])
+def test_fewer_bits_need_mixed_precision(weights: str, precision: str, tmp_path: Path) -> None:
+    made = experiment(tmp_path, "lora", frozen_weights=weights)
+    made.trainer = {**made.trainer, "precision": precision}
     with pytest.raises(LabError, match=r"needs mixed precision, such as --trainer.precision bf16-mixed"):
-        finished(tmp_path, "lora", frozen_weights="bfloat16")
+        execute(made, Bars())
+
+
+def test_linear_layers_that_stay_frozen_have_eight_bits_and_no_others() -> None:
+    """The last layer is trained, biases too; embeddings, which the head shares, are no linear layer's alone."""
+    backbone = load_backbone("tiny-masked").fresh()
+    layers = layers_of(backbone.model.base_model)
+    for name, parameter in backbone.named_parameters():
+        parameter.requires_grad_(name.endswith("bias"))
+    layers[-1].requires_grad_(True)
+    biases = {id(p) for p in backbone.parameters() if p.requires_grad}
+    backbone.keep_frozen("int8")
+    assert biases == {id(p) for p in backbone.parameters() if p.requires_grad}, "the optimizer's are still there"
+    in_eight = {name for name, p in backbone.named_parameters() if p.dtype == torch.int8}
+    last = {name for name, _ in backbone.named_parameters() if f".{len(layers) - 1}." in name}
+    linear = {f"{n}.weight" for n, m in backbone.named_modules() if isinstance(m, torch.nn.Linear)}
+    body = {name for name in linear if ".layer." in name}
+    assert in_eight == body - last
+    assert in_eight
+    assert {p.dtype for name, p in backbone.named_parameters() if name not in in_eight} == {
+        torch.bfloat16,
+        torch.float32,
+    }
+
+
+def test_gradients_pass_through_eight_bits() -> None:
+    """To what lies below every frozen layer, such as a soft prompt, as they do through float32."""
+    ways = []
+    for weights in ("float32", "int8"):
+        backbone = load_backbone("tiny-masked").fresh().eval().requires_grad_(False)
+        backbone.keep_frozen(weights)
+        torch.manual_seed(0)
+        inputs = torch.randn(2, 6, backbone.model.config.hidden_size, requires_grad=True)
+        with torch.autocast("cpu", torch.bfloat16):
+            hidden = backbone.model.base_model(inputs_embeds=inputs).last_hidden_state
+        (hidden.float() * torch.linspace(-1, 1, hidden.shape[-1])).sum().backward()
+        assert inputs.grad is not None
+        ways.append(inputs.grad.flatten())
+    assert torch.cosine_similarity(*ways, dim=0) > 0.95
+    assert not torch.equal(*ways)
+
+
+def test_eight_bits_need_their_library(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "bitsandbytes.nn", None)
+    with pytest.raises(LabError, match=r"pip install 'prompt-lab\[int8\]', or take bfloat16"):
+        load_backbone("tiny-masked").fresh().keep_frozen("int8")
+
+
+def test_a_run_in_eight_bits_answers_as_it_did(tmp_path: Path) -> None:
+    record = runs.record(
+        tmp_path,
+        {"frozen_weights": "int8", "save_model": True, "trainer": {"precision": "bf16-mixed"}},
+        {"model": {"init_args": {"tuning": {"class_path": "Lora", "init_args": {"rank": 1}}}}},
+    )
+    (folder,) = [path.parent for path in tmp_path.rglob("record.json")]
+    stored = read_run(folder)
+    examples = stored.experiment.data.sealed_test()
+    (answering,) = predictors([stored], "cpu")
+    found = answering.log_probabilities(examples)
+    rows = runs.lines(folder / "predictions.jsonl")
+    assert record["settings"]["frozen_weights"] == "int8"
+    assert torch.allclose(found, torch.tensor([row["log_probabilities"] for row in rows]), atol=1e-3)

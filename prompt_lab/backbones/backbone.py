@@ -3,12 +3,13 @@
 import copy
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
-from typing import Any, Protocol, Self
+from typing import Any, Literal, Protocol, Self
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from prompt_lab.backbones.eight_bits import to_eight_bits
 from prompt_lab.backbones.memory import Memory
 from prompt_lab.backbones.quick import forget, quick
 from prompt_lab.backbones.reader import Reader
@@ -17,6 +18,9 @@ from prompt_lab.backbones.vocabulary import cross_entropy
 from prompt_lab.batch import Encoded, Inputs
 from prompt_lab.errors import LabError
 from prompt_lab.folding import EACH
+
+FrozenWeights = Literal["float32", "bfloat16", "int8"]
+"""How matrices that are not trained are kept in memory."""
 
 
 class Company(Protocol):
@@ -117,8 +121,20 @@ class Backbone(nn.Module):
         newer = getattr(self.model, "activation_checkpointing_enable", None)
         (newer or self.model.gradient_checkpointing_enable)({"use_reentrant": False})
 
-    def halve(self) -> None:
-        """Keep the matrices that are not trained in bfloat16: half the memory, and what mixed precision computes with anyway."""
+    def keep_frozen(self, weights: FrozenWeights) -> None:
+        """How matrices that are not trained are kept.
+
+        Args:
+            weights: ``float32``, as they are; ``bfloat16``, which mixed precision computes with anyway, in half the memory; ``int8``,
+                those of linear layers in a quarter of it (see ``eight_bits``), and all else in bfloat16.
+
+        Raises:
+            LabError: the library for eight bits is not installed.
+        """
+        if weights == "float32":
+            return
+        if weights == "int8":
+            to_eight_bits(self.bodies())
         for parameter in self.parameters():
             if not parameter.requires_grad and parameter.ndim > 1 and parameter.dtype == torch.float32:
                 parameter.data = parameter.data.bfloat16()
