@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 import torch
 
+from prompt_lab.backbones import eight_bits
 from prompt_lab.backbones.layers import layers_of
 from prompt_lab.backbones.load import load_backbone
 from prompt_lab.data.passes import ShuffledBatches
@@ -18,9 +19,11 @@ from prompt_lab.progress import Bars
 from prompt_lab.running import execute
 from prompt_lab.stored_run import read_run
 from prompt_lab.testing.subject import Subject
+from prompt_lab.tuning.ada_lora import AdaLora
 from prompt_lab.tuning.adapter import Adapter
 from prompt_lab.tuning.deep_prompt import DeepPrompt
 from prompt_lab.tuning.full import Full
+from prompt_lab.tuning.layer_norm import LayerNorm
 from prompt_lab.tuning.lora import Lora
 from prompt_lab.tuning.soft_prompt import SoftPrompt
 
@@ -29,6 +32,9 @@ import runs
 TUNINGS: dict[str, Any] = {
     "full": lambda: Full(dropout=False),
     "lora": lambda: Lora(rank=1, dropout=False),
+    "dora": lambda: Lora(rank=1, dora=True, dropout=False),
+    "ada_lora": lambda: AdaLora(rank=1, first_rank=2, dropout=False),
+    "layer_norm": lambda: LayerNorm(dropout=False),
     "adapter": lambda: Adapter(width=1, dropout=False),
     "soft_prompt": lambda: SoftPrompt(length=2),
     "deep_prompt": lambda: DeepPrompt(length=2),
@@ -149,7 +155,7 @@ def test_parts_and_devices_share_the_same_batches() -> None:
 
 
 @pytest.mark.parametrize("kind", ["tiny-masked", "tiny-causal", "tiny-seq2seq"])
-@pytest.mark.parametrize("tuning", ["lora", "adapter", "soft_prompt", "deep_prompt"])
+@pytest.mark.parametrize("tuning", ["lora", "dora", "ada_lora", "adapter", "soft_prompt", "deep_prompt", "layer_norm"])
 def test_frozen_matrices_in_fewer_bits(tuning: str, kind: str, tmp_path: Path) -> None:
     found = {}
     for weights in ("float32", "bfloat16", "int8"):
@@ -160,6 +166,8 @@ def test_frozen_matrices_in_fewer_bits(tuning: str, kind: str, tmp_path: Path) -
     for name, parameter in found["bfloat16"].paradigm.backbone.named_parameters():
         is_half = not parameter.requires_grad and parameter.ndim > 1
         assert parameter.dtype == (torch.bfloat16 if is_half else torch.float32), name
+    in_eight = [p for p in found["int8"].paradigm.backbone.parameters() if p.dtype == torch.int8]
+    assert bool(in_eight) == (tuning != "dora")  # which reads every matrix that it goes with
     said = {name: said_by(made) for name, made in found.items()}
     assert (said["float32"] - said["bfloat16"]).abs().max() < 0.1, "the same but for rounding to eight bits of fraction"
     assert 0 < (said["float32"] - said["int8"]).abs().max() < 0.2, "a matrix has 255 steps in every row"
@@ -218,7 +226,8 @@ def test_gradients_pass_through_eight_bits() -> None:
 
 
 def test_eight_bits_need_their_library(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(sys.modules, "bitsandbytes.nn", None)
+    eight_bits._layer.cache_clear()
+    monkeypatch.setitem(sys.modules, "bitsandbytes.nn.modules", None)
     with pytest.raises(LabError, match=r"pip install 'prompt-lab\[int8\]', or take bfloat16"):
         load_backbone("tiny-masked").fresh().keep_frozen("int8")
 

@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from prompt_lab.backbones.eight_bits import to_eight_bits
+from prompt_lab.backbones.front import LEAST, read_once, shared
 from prompt_lab.backbones.memory import Memory
 from prompt_lab.backbones.quick import forget, quick
 from prompt_lab.backbones.reader import Reader
@@ -192,7 +193,7 @@ class Backbone(nn.Module):
 
     def own_hidden(self, batch: Inputs) -> Tensor:
         """``hidden``, whatever company there is."""
-        with self._quick(batch), self.memory.at_work(batch):
+        with self._quick(batch), self.memory.at_work(batch), self._front(batch):
             return self._body()(**self._inputs(batch)).last_hidden_state
 
     def slot_logits(self, batch: Encoded, tokens: Tensor | None = None) -> Tensor:
@@ -219,7 +220,7 @@ class Backbone(nn.Module):
 
         hook = self._last_body().register_forward_hook(keep_slots)
         try:
-            with self._vocabulary(tokens), self._quick(batch), self.memory.at_work(batch):
+            with self._vocabulary(tokens), self._quick(batch), self.memory.at_work(batch), self._front(batch):
                 logits_RNU = self.model(**self._inputs(batch), **self._decoder_inputs(batch)).logits
         finally:
             hook.remove()
@@ -278,6 +279,10 @@ class Backbone(nn.Module):
     def _quick(self, batch: Inputs) -> AbstractContextManager[Any]:
         return nullcontext() if self.recomputes else quick(batch.input_ids.device)
 
+    def _front(self, batch: Inputs) -> AbstractContextManager[None]:
+        """Read once what all rows begin with, where a model can."""
+        return nullcontext()
+
     def _inputs(self, batch: Inputs) -> dict[str, Any]:
         inputs = {"input_ids": batch.input_ids, "attention_mask": batch.attention_mask}
         return inputs if batch.token_type_ids is None else inputs | {"token_type_ids": batch.token_type_ids}
@@ -333,7 +338,25 @@ class Backbone(nn.Module):
 
 
 class DecoderBackbone(Backbone):
-    """A causal model: no key/value cache is kept, since nothing is generated here."""
+    """A causal model: nothing is generated here, so keys and values are kept of text alone that all rows begin with."""
+
+    def _front(self, batch: Inputs) -> AbstractContextManager[None]:
+        """Where there are no gradients, and nothing has been added, which might read a row as a whole (gates do)."""
+        if (
+            torch.is_grad_enabled()
+            or self.memory.depth > 0
+            or not self._keeps_keys
+            or (length := shared(batch)) < LEAST
+        ):
+            return nullcontext()
+        if self.pretrained != {name for name, _ in self.named_parameters()}:
+            return nullcontext()
+        return read_once(self._last_body(), length)
+
+    @property
+    def _keeps_keys(self) -> bool:
+        """Whether it has keys and values, and not states of other kinds."""
+        return not getattr(self.model, "_is_stateful", False)
 
     def _inputs(self, batch: Inputs) -> dict[str, Any]:
         return {**super()._inputs(batch), "use_cache": False}

@@ -3,22 +3,26 @@
 import logging
 from collections import Counter
 from collections.abc import Iterable
+from functools import cache
 from typing import Any
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from prompt_lab.errors import LabError
 
 THRESHOLD = 6.0
 """Features of a greater magnitude are multiplied in sixteen bits (section 3.2 there)."""
 
+# it tells of every layer, in every pass, that it computes in float16
+logging.getLogger("bitsandbytes").setLevel(logging.ERROR)
+
 
 def to_eight_bits(bodies: Iterable[nn.Module]) -> None:
     """Make linear layers whose matrix is not trained, and belongs to them alone, layers of the library.
 
     Each row of a matrix is stored as integers of eight bits and one scale; gradients pass through it to what lies below. Biases, and
-    what is not linear (embeddings, layer norms, convolutions), stay as they are.
+    what is not linear (embeddings, layer norms), stay as they are, and so does a matrix whose norm DoRA computes.
 
     Args:
         bodies: the parts of a model that are looked through.
@@ -26,27 +30,46 @@ def to_eight_bits(bodies: Iterable[nn.Module]) -> None:
     Raises:
         LabError: bitsandbytes is not installed.
     """
-    logging.getLogger("bitsandbytes").setLevel(
-        logging.ERROR
-    )  # it tells of every layer, in every pass, that it computes in float16
+    from transformers.pytorch_utils import Conv1D
+
+    stored = _layer()
+    parts = {id(part): part for body in bodies for part in body.modules()}.values()
+    owners = Counter(id(p) for part in parts for p in part.parameters(recurse=False))
+    read = {id(part.base_layer) for part in parts if len(getattr(part, "lora_magnitude_vector", None) or ())}
+    for layer in parts:
+        if type(layer) not in (nn.Linear, Conv1D) or layer.weight.requires_grad:
+            continue
+        if owners[id(layer.weight)] == 1 and id(layer) not in read:
+            _convert(layer, stored, layer.weight.T if isinstance(layer, Conv1D) else layer.weight)
+
+
+def _convert(layer: Any, stored: Any, weight_OI: Tensor) -> None:
+    """The layer itself becomes one of theirs, since adapters are hooked to it."""
+    from bitsandbytes.nn.modules import Int8Params
+
+    like = stored(
+        *reversed(weight_OI.shape), layer.bias is not None, has_fp16_weights=False, threshold=THRESHOLD, device="meta"
+    )
+    matrix = weight_OI.detach().to(torch.float16, copy=True, memory_format=torch.contiguous_format)
+    layer.weight = Int8Params(matrix, requires_grad=False, has_fp16_weights=False).to(weight_OI.device)
+    layer.__class__ = stored
+    vars(layer).update({name: value for name, value in vars(like).items() if name not in vars(layer)})
+
+
+@cache
+def _layer() -> Any:
     try:
-        from bitsandbytes.nn.modules import Int8Params, Linear8bitLt
+        from bitsandbytes.nn.modules import Linear8bitLt
     except ImportError as error:
         raise LabError(
             "frozen_weights: int8 needs bitsandbytes: pip install 'prompt-lab[int8]', or take bfloat16, half of float32's size"
         ) from error
-    parts = {id(part): part for body in bodies for part in body.modules()}.values()
-    owners = Counter(id(p) for part in parts for p in part.parameters(recurse=False))
-    for layer in parts:
-        if type(layer) is not nn.Linear or layer.weight.requires_grad or owners[id(layer.weight)] > 1:
-            continue
-        like: Any = Linear8bitLt(
-            layer.in_features, layer.out_features, layer.bias is not None, has_fp16_weights=False, threshold=THRESHOLD,
-            device="meta",
-        )  # fmt: skip
-        matrix = layer.weight.detach().to(torch.float16, copy=True)
-        stored: Any = Int8Params(matrix, requires_grad=False, has_fp16_weights=False)
-        layer.weight = stored.to(layer.weight.device)
-        # the layer itself becomes one of theirs: adapters are hooked to it
-        layer.__class__ = Linear8bitLt
-        vars(layer).update({name: value for name, value in vars(like).items() if name not in vars(layer)})
+
+    class Stored(Linear8bitLt):
+        """A linear layer with a matrix of eight bits."""
+
+        def forward(self, x: Tensor) -> Tensor:
+            """As a linear layer's; what it gives can be written to, as AdaLoRA does, and is no view of their function's output."""
+            return super().forward(x).clone()
+
+    return Stored
