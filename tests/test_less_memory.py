@@ -75,7 +75,9 @@ def same(one: Experiment, other: Experiment) -> bool:
 
 
 @pytest.mark.parametrize("kind", ["tiny-masked", "tiny-causal", "tiny-seq2seq"])
-@pytest.mark.parametrize("tuning", TUNINGS)
+@pytest.mark.parametrize(
+    "tuning", sorted(TUNINGS.keys() - {"layer_norm"})
+)  # peft runs copies of the norms that are counted
 def test_checkpointing_changes_no_numbers(
     tuning: str, kind: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

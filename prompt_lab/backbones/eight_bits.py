@@ -36,6 +36,7 @@ def to_eight_bits(bodies: Iterable[nn.Module]) -> None:
     parts = {id(part): part for body in bodies for part in body.modules()}.values()
     owners = Counter(id(p) for part in parts for p in part.parameters(recurse=False))
     read = {id(part.base_layer) for part in parts if len(getattr(part, "lora_magnitude_vector", None) or ())}
+    layer: Any
     for layer in parts:
         if type(layer) not in (nn.Linear, Conv1D) or layer.weight.requires_grad:
             continue
@@ -51,7 +52,8 @@ def _convert(layer: Any, stored: Any, weight_OI: Tensor) -> None:
         *reversed(weight_OI.shape), layer.bias is not None, has_fp16_weights=False, threshold=THRESHOLD, device="meta"
     )
     matrix = weight_OI.detach().to(torch.float16, copy=True, memory_format=torch.contiguous_format)
-    layer.weight = Int8Params(matrix, requires_grad=False, has_fp16_weights=False).to(weight_OI.device)
+    parameter: Any = Int8Params(matrix, requires_grad=False, has_fp16_weights=False)
+    layer.weight = parameter.to(weight_OI.device)
     layer.__class__ = stored
     vars(layer).update({name: value for name, value in vars(like).items() if name not in vars(layer)})
 
