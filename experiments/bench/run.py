@@ -23,6 +23,7 @@ NAMES = (
     "overhead",
     "hf_trainer",
     "open_prompt",
+    "starting",
     "one_process",
     "label_words",
     "padding",
