@@ -341,13 +341,9 @@ class DecoderBackbone(Backbone):
     """A causal model: nothing is generated here, so keys and values are kept of text alone that all rows begin with."""
 
     def _front(self, batch: Inputs) -> AbstractContextManager[None]:
-        """Where there are no gradients, and nothing has been added, which might read a row as a whole (gates do)."""
-        if (
-            torch.is_grad_enabled()
-            or self.memory.depth > 0
-            or not self._keeps_keys
-            or (length := shared(batch)) < LEAST
-        ):
+        """Where there are no gradients and no other runs' rows, and nothing was added, which might read a row as a whole (gates do)."""
+        is_apart = self.company is None and self.memory.depth <= 0
+        if torch.is_grad_enabled() or not is_apart or not self._keeps_keys or (length := shared(batch)) < LEAST:
             return nullcontext()
         if self.pretrained != {name for name, _ in self.named_parameters()}:
             return nullcontext()
