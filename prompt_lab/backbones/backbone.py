@@ -341,7 +341,7 @@ class DecoderBackbone(Backbone):
     """A causal model: nothing is generated here, so keys and values are kept of text alone that all rows begin with."""
 
     def _front(self, batch: Inputs) -> AbstractContextManager[None]:
-        """Where there are no gradients and no other runs' rows, and nothing was added, which might read a row as a whole (gates do)."""
+        """Where there are no gradients, no rows of other runs, and nothing was added that might read a row as a whole (gates do)."""
         is_apart = self.company is None and self.memory.depth <= 0
         if torch.is_grad_enabled() or not is_apart or not self._keeps_keys or (length := shared(batch)) < LEAST:
             return nullcontext()
