@@ -98,5 +98,8 @@ def as_folder(folder: Path) -> Path:
     """The backbone as plain weights and tokenizer, for other libraries."""
     backbone = load_backbone(BACKBONE)
     backbone.model.save_pretrained(folder)
-    backbone.reader.tokenizer.save_pretrained(folder)
+    tokenizer = backbone.reader.tokenizer
+    tokenizer.save_pretrained(folder)
+    words = sorted(tokenizer.get_vocab(), key=tokenizer.get_vocab().__getitem__)
+    (folder / "vocab.txt").write_text("\n".join(words) + "\n")  # which transformers 4 reads
     return folder
