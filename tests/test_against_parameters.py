@@ -176,16 +176,27 @@ class TestDrawing:
         rows = [ZERO, FULL, *(row(f"a_long_name_{i}", 10_000 + i, 0.6 + i / 60, 0.61 + i / 60) for i in range(14))]
         figure = draw([one for i in range(tasks) for one in group(*rows, task=f"task_{i}")])
         figure.draw_without_rendering()
-        best_first = [one.paradigm for one in sorted(rows, key=lambda one: -(one.mean or 0))]
+        best_first = [one.paradigm for one in sorted(rows, key=lambda one: -(one.mean or 0)) if one is not ZERO]
         for panel in figure.axes:
-            told = [text for text in panel.texts if text.get_text()]
+            *told, below = sorted(
+                (text for text in panel.texts if text.get_text()), key=lambda text: "below" in text.get_text()
+            )
+            assert below.get_text() == "below: zero_shot 55.0, majority class 50.0", (
+                "the scale is that of what is trained"
+            )
             boxes = [text.get_window_extent() for text in told]
             assert [t.get_text() for t in sorted(told, key=lambda t: -t.get_window_extent().y0)] == best_first
-            names_alone = [type(text).__bases__[0].get_window_extent(text) for text in told]
-            assert all(box.x0 > panel.bbox.x1 for box in names_alone)
+            assert all(box.x0 > panel.bbox.x1 for box in boxes)
             assert all(box.x1 <= figure.bbox.x1 for box in boxes)
-            assert not any(a.overlaps(b) for a, b in combinations(names_alone, 2))
+            assert not any(a.overlaps(b) for a, b in combinations(boxes, 2))
+        assert "majority class" not in [text.get_text() for text in figure.legends[0].get_texts()]
+
+    def test_a_crowd_with_a_run_that_guesses_shows_the_majority_class(self) -> None:
+        rows = [ZERO, FULL, *(row(f"a_long_name_{i}", 10_000 + i, 0.5 + i / 60, 0.51 + i / 60) for i in range(14))]
+        figure = draw(group(*rows))
         assert "majority class" in [text.get_text() for text in figure.legends[0].get_texts()]
+        assert "zero_shot" in [text.get_text() for text in figure.axes[0].texts]
+        assert not any(text.get_text().startswith("below") for text in figure.axes[0].texts)
 
     def test_panels_and_legend_lie_inside_and_do_not_overlap(self) -> None:
         figure = draw(

@@ -158,7 +158,8 @@ class TestAgainstK:
 
     def test_places_are_as_near_as_the_gap_allows(self) -> None:
         assert spread([9, 8, 2], 1, 0, 10) == [9, 8, 2]
-        assert spread([9, 8.9, 8.8], 1, 0, 10) == [9, 8, 7]
+        assert spread([9, 8.9, 8.8], 1, 0, 10) == pytest.approx([9.9, 8.9, 7.9]), "as much up as down"
+        assert spread([], 1, 0, 10) == []
         assert spread([1, 0.9, 0.2], 1, 0, 10) == [2, 1, 0], "pushed up from the bottom"
         assert spread([12], 1, 0, 10) == [10]
         assert spread([5, 5, 5], 6, 0, 10) == pytest.approx([10, 4, -2]), "more than there is room for: the gap stays"

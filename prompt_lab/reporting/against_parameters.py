@@ -32,7 +32,7 @@ WIDTH, ALONE, HEIGHT, AROUND = 5.6, 7.6, 4.4, 1.3
 CROWD = 12
 """Where a panel has more paradigms, their names stand beside it."""
 MARKER = "D"
-FRONT = {"color": "#000000", "linewidth": 1.0, "linestyle": (0, (1, 1.2)), "zorder": 1.4}
+FRONT: dict[str, Any] = {"color": "#000000", "linewidth": 1.0, "linestyle": (0, (1, 1.2)), "zorder": 1.4}
 
 
 @dataclass(frozen=True)
@@ -81,8 +81,9 @@ def draw(rows: Sequence[Row], measure: Measure = PARAMETERS) -> "Figure":
 
     Costs stand on a logarithmic scale; below numbers of parameters their share of all. Bars show one sample standard deviation, faint
     dots the seeds. Paradigms that cost nearly the same stand a little beside each other, so that none hides another; many are named
-    beside the panel. Those that cost nothing are dashed lines, and the majority class is a dotted one. A stepped line leads along the
-    Pareto front of the means: whatever lies below it is beaten by something as cheap.
+    beside the panel, whose scale is then that of what costs something: other scores are written at its lower edge. Those that cost
+    nothing are dashed lines, and the majority class is a dotted one. A stepped line leads along the Pareto front of the means:
+    whatever lies below it is beaten by something as cheap.
     """
     from matplotlib.lines import Line2D
 
@@ -98,18 +99,22 @@ def draw(rows: Sequence[Row], measure: Measure = PARAMETERS) -> "Figure":
         Line2D([], [], marker=MARKER, linestyle="", color=COLOURS.get(s or "", OTHER), label=s or "other")
         for s in strategies
     ]
-    handles += [*points.keys(guessed=many), Line2D([], [], **FRONT, label="best at its price (Pareto)")]  # type: ignore[arg-type]
-    columns = 3 if len(parts) == 1 else 4 if len(parts) in (2, 4) else 7
-    figure.legend(handles=handles, loc="outside lower center", ncols=columns, frameon=False, fontsize=8)
     named = []
     for axis, part in zip(axes, parts, strict=True):
-        drawn = [row for one in parts for row in one if row.task == part[0].task and row.paradigm != "random"]
+        drawn = [row for one in parts for row in (_costly(one, measure) if many else one)]
+        drawn = [row for row in drawn if row.task == part[0].task and row.paradigm != "random"]
         named.append(_panel(axis, part, limits(drawn), measure, NARROW if many else NAMES))
+    handles += points.keys(guessed=many and _has_line(axes, named))
+    handles += [Line2D([], [], **FRONT, label="best at its price (Pareto)")]
+    columns = 3 if len(parts) == 1 else 4 if len(parts) in (2, 4) else 7
+    figure.legend(handles=handles, loc="outside lower center", ncols=columns, frameon=False, fontsize=8)
     if many:
         looks = {row.paradigm: _look(row) for row in shown}
         for axis, part, names in zip(axes, parts, named, strict=True):
             _front(axis, part, measure)
-            told = [name for name in names if name.text != MAJORITY]
+            bottom, top = axis.get_ylim()
+            told = [name for name in names if name.text != MAJORITY and bottom <= name.y <= top]
+            _below(axis, [name for name in names if name.y < bottom])
             beside.write(
                 axis, told, {name.text: looks.get(name.text, Look(name.colour, "")) for name in told}, height - AROUND
             )
@@ -123,6 +128,23 @@ def draw(rows: Sequence[Row], measure: Measure = PARAMETERS) -> "Figure":
     return figure
 
 
+def _has_line(axes: Sequence["Axes"], named: Sequence[Sequence[Label]]) -> bool:
+    """Whether the majority class lies inside any panel."""
+    return any(
+        axis.get_ylim()[0] <= name.y
+        for axis, of in zip(axes, named, strict=True)
+        for name in of
+        if name.text == MAJORITY
+    )
+
+
+def _below(axis: "Axes", names: Sequence[Label]) -> None:
+    """What lies below the scale, as words at its lower edge."""
+    if names:
+        words = "below: " + ", ".join(f"{name.text} {name.y:.1f}" for name in sorted(names, key=lambda name: -name.y))
+        axis.text(0.99, 0.015, words, transform=axis.transAxes, ha="right", fontsize=8, color=GUESS)
+
+
 def _front(axis: "Axes", part: Sequence[Row], measure: Measure) -> None:
     """A stepped line along the front, from what costs least to the right edge."""
     known = [row for row in (*_free(part, measure), *_costly(part, measure)) if row.mean is not None]
@@ -130,7 +152,7 @@ def _front(axis: "Axes", part: Sequence[Row], measure: Measure) -> None:
     (left, right), bounds = axis.get_xlim(), axis.get_ylim()
     x = [math.log10(cost) if (cost := measure.of(row)) else left for row in best]
     y = [100 * (row.mean or 0.0) for row in best]
-    axis.step([*x, right], [*y, y[-1]], where="post", **FRONT)  # type: ignore[arg-type]
+    axis.step([*x, right], [*y, y[-1]], where="post", **FRONT)
     axis.set_xlim(left, right)
     axis.set_ylim(*bounds)
 

@@ -1,7 +1,7 @@
 """Names in a column beside a panel, each near the end of its line, where a legend of so many would send the eye to and fro."""
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from prompt_lab.reporting.labels import Label
 from prompt_lab.reporting.points import Look
@@ -12,8 +12,8 @@ if TYPE_CHECKING:
 INCHES = 0.15
 """From one name to the next."""
 FONT = 8
-AWAY = 1.12
-"""Where they begin, in widths of the panel."""
+AWAY = 1.1
+"""Where their markers stand, in widths of the panel."""
 
 
 def spread(wanted: Sequence[float], gap: float, low: float, high: float) -> list[float]:
@@ -25,14 +25,14 @@ def spread(wanted: Sequence[float], gap: float, low: float, high: float) -> list
         low: no place lies below, as long as there is room for all.
         high: no place lies above.
     """
-    found: list[float] = []
-    for place in wanted:
-        found.append(min(place, high if not found else found[-1] - gap))
-    floor = min(low, high - gap * (len(found) - 1))
-    for i in reversed(range(len(found))):
-        found[i] = max(found[i], floor)
-        floor = found[i] + gap
-    return found
+    from scipy.optimize import isotonic_regression
+
+    if not wanted:
+        return []
+    down = [gap * i for i in range(len(wanted))]
+    fitted = isotonic_regression([place + by for place, by in zip(wanted, down, strict=True)], increasing=False).x
+    floor = min(low + down[-1], high)
+    return [min(max(float(place), floor), high) - by for place, by in zip(fitted, down, strict=True)]
 
 
 def write(axis: "Axes", labels: Sequence[Label], looks: Mapping[str, Look], inches: float) -> None:
@@ -48,26 +48,16 @@ def write(axis: "Axes", labels: Sequence[Label], looks: Mapping[str, Look], inch
     ordered = sorted(labels, key=lambda label: -label.y)
     places = spread([label.y for label in ordered], INCHES / inches * (high - low), low, high)
     for label, place in zip(ordered, places, strict=True):
-        share, colour = (place - low) / (high - low), label.colour
-        line = {
+        at, colour = (AWAY, (place - low) / (high - low)), label.colour
+        line: dict[str, Any] = {
             "arrowstyle": "-",
             "color": colour,
             "linewidth": 0.5,
             "alpha": 0.7,
-            "shrinkA": 9,
+            "shrinkA": 0,
             "shrinkB": 3,
-            "relpos": (0, 0.5),
         }
-        axis.annotate(
-            label.text, (label.x, label.y), (AWAY, share), textcoords=axis.transAxes, ha="left", va="center", fontsize=FONT,
-            color=colour, annotation_clip=False, arrowprops=line,
-        )  # fmt: skip
-        axis.plot(
-            AWAY - 0.02,
-            share,
-            color=colour,
-            marker=looks[label.text].marker,
-            markersize=4,
-            transform=axis.transAxes,
-            clip_on=False,
-        )
+        axis.annotate("", (label.x, label.y), at, textcoords=axis.transAxes, annotation_clip=False, arrowprops=line)
+        marker = looks[label.text].marker
+        axis.plot(*at, color=colour, marker=marker, markersize=4, transform=axis.transAxes, clip_on=False)
+        axis.text(at[0] + 0.02, at[1], label.text, transform=axis.transAxes, va="center", fontsize=FONT, color=colour)
