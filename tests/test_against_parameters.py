@@ -89,7 +89,7 @@ class TestPanels:
         assert panels(group(FULL, *rates)) == []
         ranks = [row(f"lora.rank={rank}", 10_000 * rank, 0.7) for rank in (1, 4)]
         figure = draw(group(FULL, *rates, *ranks))
-        assert sorted(names(figure)) == ["fine_tuning", "lora.rank=1", "lora.rank=4", MAJORITY]
+        assert sorted(names(figure)) == ["below: majority class 50.0", "fine_tuning", "lora.rank=1", "lora.rank=4"]
 
 
 class TestDrawing:
@@ -173,7 +173,7 @@ class TestDrawing:
 
     @pytest.mark.parametrize("tasks", [1, 3])
     def test_names_of_a_crowd_stand_beside_the_panel_from_the_best_to_the_worst(self, tasks: int) -> None:
-        rows = [ZERO, FULL, *(row(f"a_long_name_{i}", 10_000 + i, 0.6 + i / 60, 0.61 + i / 60) for i in range(14))]
+        rows = [ZERO, FULL, *(row(f"a_long_name_{i}", 10_000 + i, 0.8 + i / 99, 0.81 + i / 99) for i in range(14))]
         figure = draw([one for i in range(tasks) for one in group(*rows, task=f"task_{i}")])
         figure.draw_without_rendering()
         best_first = [one.paradigm for one in sorted(rows, key=lambda one: -(one.mean or 0)) if one is not ZERO]

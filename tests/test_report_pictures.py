@@ -27,6 +27,9 @@ from prompt_lab.reporting.rows import rows
 BUDGET = {"labels_train": 32, "labels_validation": 0, "external_labels": 0, "unlabeled_texts": 0}
 
 
+ZERO_BUDGET = {**BUDGET, "labels_train": 0}
+
+
 def boxes(figure: Any) -> list[Any]:
     figure.draw_without_rendering()
     return [axis.get_tightbbox() for axis in figure.axes]
@@ -102,7 +105,7 @@ class TestStrip:
             record("c", score=0.7, budget=BUDGET),
         ]
         (panel,) = strip(rows(runs)).axes
-        written = {text.get_text(): text.xy[1] for text in panel.texts if not text.get_text().startswith("majority")}
+        written = {text.get_text(): text.xy[1] for text in panel.texts if "majority" not in text.get_text()}
         assert list(written) == ["labels", "labels + unlabelled texts"]
         places = dict(zip((label.get_text() for label in panel.get_yticklabels()), panel.get_yticks(), strict=True))
         assert list(places) == ["c", "a", "b"]
@@ -110,6 +113,16 @@ class TestStrip:
         assert all(a < b for a, b in pairwise(ordered))
         (plain,) = strip(rows(runs[::2])).axes
         assert plain.get_yticks().tolist() == [0, 1]
+
+    def test_what_was_not_trained_is_an_arrow_where_it_lies_far_below_the_rest(self) -> None:
+        runs = [record("zero_shot", k=0, score=0.55, budget=ZERO_BUDGET)]
+        runs += [record("a", score=score, split_seed=seed) for seed, score in ((13, 0.9), (21, 0.92))]
+        (panel,) = strip(rows(runs)).axes
+        assert {"◂ 55.0", "◂ majority class 50.0"} <= {text.get_text() for text in panel.texts}
+        assert panel.get_xlim()[0] > 55
+        (panel,) = strip(rows([*runs, record("b", score=0.52)])).axes
+        assert panel.get_xlim()[0] < 50, "something trained is as low"
+        assert not any("◂" in text.get_text() for text in panel.texts)
 
     def test_long_names_and_titles_are_not_cut_off(self) -> None:
         runs = [

@@ -48,8 +48,8 @@ def draw(rows: Sequence[Row]) -> "Figure":
 
     K stands on a scale of doublings, ``full`` at the right edge, unconnected. Lines go through the means, bars show one sample
     standard deviation, and bands too where there are few paradigms; faint dots are the seeds. Paradigms stand a little beside each
-    other, so that none hides another; those without examples are dashed lines, and the majority class a dotted one. Many are named
-    beside the panel and not in a legend.
+    other, so that none hides another; those without examples are dashed lines, and the majority class a dotted one; if they lie
+    far below the rest, they are words at the lower edge. Many are named beside the panel and not in a legend.
     """
     parts = panels(rows)
     wide, looks = across(len(parts)), _looks(parts)
@@ -64,9 +64,13 @@ def draw(rows: Sequence[Row]) -> "Figure":
         drawn = [
             row for one in parts for row in one if row.task == part[0].task and (row.n or row.paradigm == MAJORITY)
         ]
-        names = _panel(panel, part, looks, limits(drawn))
+        trained = [row for row in drawn if _trained(row)]
+        bounds = limits(trained, [row for row in drawn if not _trained(row)])
+        names = _panel(panel, part, looks, bounds)
+        guess = _majority(part)
+        points.below(panel, {name.text: name.y for name in names} | ({} if guess is None else {MAJORITY: 100 * guess}))
         if many:
-            beside.write(panel, names, looks, height - AROUND)
+            beside.write(panel, [name for name in names if name.y >= bounds[0]], looks, height - AROUND)
     figure.legend(handles=handles, loc="outside lower center", ncols=columns, frameon=False, fontsize=8)
     return figure
 
@@ -97,10 +101,12 @@ def _panel(panel: "Axes", part: Sequence[Row], looks: Mapping[str, Look], bounds
     for number, name in enumerate(name for name, found in runs.items() if found and name not in trained):
         row, look = runs[name][0], looks[name]
         mean = 100 * (row.mean or 0.0)
+        names.append(Label(name, right, mean, look.colour))
+        if mean < bounds[0]:
+            continue
         ends = [left, left + 0.035 * number * (right - left), right]  # equal scores: the markers still stand apart
         panel.plot(ends, [mean] * 3, "--", color=look.colour, linewidth=1.2, marker=look.marker, markevery=[1],
                    markerfacecolor="white", markersize=6, clip_on=False, zorder=1.5)  # fmt: skip
-        names.append(Label(name, right, mean, look.colour))
         if row.sd is not None:
             panel.axhspan(mean - 100 * row.sd, mean + 100 * row.sd, color=look.colour, alpha=0.07, linewidth=0)
     points.guess(panel, _majority(part))

@@ -81,8 +81,8 @@ def draw(rows: Sequence[Row], measure: Measure = PARAMETERS) -> "Figure":
 
     Costs stand on a logarithmic scale; below numbers of parameters their share of all. Bars show one sample standard deviation, faint
     dots the seeds. Paradigms that cost nearly the same stand a little beside each other, so that none hides another; many are named
-    beside the panel, whose scale is then that of what costs something: other scores are written at its lower edge. Those that cost
-    nothing are dashed lines, and the majority class is a dotted one. A stepped line leads along the Pareto front of the means:
+    beside the panel. Those that cost nothing are dashed lines, and the majority class is a dotted one; if they lie far below the
+    rest, words at the lower edge. A stepped line leads along the Pareto front of the means:
     whatever lies below it is beaten by something as cheap.
     """
     from matplotlib.lines import Line2D
@@ -101,10 +101,13 @@ def draw(rows: Sequence[Row], measure: Measure = PARAMETERS) -> "Figure":
     ]
     named = []
     for axis, part in zip(axes, parts, strict=True):
-        drawn = [row for one in parts for row in (_costly(one, measure) if many else one)]
-        drawn = [row for row in drawn if row.task == part[0].task and row.paradigm != "random"]
-        named.append(_panel(axis, part, limits(drawn), measure, NARROW if many else NAMES))
-    handles += points.keys(guessed=many and _has_line(axes, named))
+        drawn = [row for one in parts for row in one if row.task == part[0].task and row.paradigm != "random"]
+        trained = [row for row in drawn if row.n and measure.of(row)]
+        bounds = limits(trained, [row for row in drawn if row not in trained])
+        names = _panel(axis, part, bounds, measure, NARROW if many else NAMES)
+        points.below(axis, {name.text: name.y for name in names})
+        named.append([name for name in names if name.y >= bounds[0]])
+    handles += points.keys(guessed=many and any(name.text == MAJORITY for names in named for name in names))
     handles += [Line2D([], [], **FRONT, label="best at its price (Pareto)")]
     columns = 3 if len(parts) == 1 else 4 if len(parts) in (2, 4) else 7
     figure.legend(handles=handles, loc="outside lower center", ncols=columns, frameon=False, fontsize=8)
@@ -112,9 +115,7 @@ def draw(rows: Sequence[Row], measure: Measure = PARAMETERS) -> "Figure":
         looks = {row.paradigm: _look(row) for row in shown}
         for axis, part, names in zip(axes, parts, named, strict=True):
             _front(axis, part, measure)
-            bottom, top = axis.get_ylim()
-            told = [name for name in names if name.text != MAJORITY and bottom <= name.y <= top]
-            _below(axis, [name for name in names if name.y < bottom])
+            told = [name for name in names if name.text != MAJORITY]
             beside.write(
                 axis, told, {name.text: looks.get(name.text, Look(name.colour, "")) for name in told}, height - AROUND
             )
@@ -126,23 +127,6 @@ def draw(rows: Sequence[Row], measure: Measure = PARAMETERS) -> "Figure":
         labels.write(axis, names, labels.drawn(axis))
         _front(axis, part, measure)
     return figure
-
-
-def _has_line(axes: Sequence["Axes"], named: Sequence[Sequence[Label]]) -> bool:
-    """Whether the majority class lies inside any panel."""
-    return any(
-        axis.get_ylim()[0] <= name.y
-        for axis, of in zip(axes, named, strict=True)
-        for name in of
-        if name.text == MAJORITY
-    )
-
-
-def _below(axis: "Axes", names: Sequence[Label]) -> None:
-    """What lies below the scale, as words at its lower edge."""
-    if names:
-        words = "below: " + ", ".join(f"{name.text} {name.y:.1f}" for name in sorted(names, key=lambda name: -name.y))
-        axis.text(0.99, 0.015, words, transform=axis.transAxes, ha="right", fontsize=8, color=GUESS)
 
 
 def _front(axis: "Axes", part: Sequence[Row], measure: Measure) -> None:

@@ -40,7 +40,10 @@ def strip_plot(rows: Sequence[Row], path: Path) -> None:
 
 
 def draw(rows: Sequence[Row]) -> "Figure":
-    """The figure: groups in the table's order, and in each the paradigms in the table's order from the top."""
+    """The figure: groups in the table's order, and in each the paradigms in the table's order from the top.
+
+    What was not trained and lies far below the rest is an arrow at the left edge, with its score.
+    """
     from matplotlib.figure import Figure
 
     parts = groups(rows)
@@ -53,7 +56,9 @@ def draw(rows: Sequence[Row]) -> "Figure":
     figure.set_layout_engine("constrained", hspace=0.06, wspace=0.03)
     panels = figure.subplots(len(lines), wide, squeeze=False, height_ratios=inches).ravel().tolist()
     for panel, part in zip(panels, parts, strict=False):
-        _panel(panel, part, limits([row for row in rows if row.task == part[0].task]))
+        drawn = [row for row in rows if row.task == part[0].task]
+        trained = [row for row in drawn if row.n and row.shots != 0]
+        _panel(panel, part, limits(trained, [row for row in drawn if row not in trained]))
     for panel in panels[len(parts) :]:
         panel.remove()
     figure.legend(handles=_legend(rows), loc="outside lower center", ncols=2 * wide + 1, frameon=False, fontsize=8)
@@ -66,6 +71,9 @@ def _panel(panel: "Axes", part: Sequence[Row], limits: tuple[float, float]) -> N
     for place, row in zip(places, runs, strict=True):
         colour = COLOURS.get(row.strategy or "", OTHER)
         seeds, mean, sd = percents(row)
+        if mean < limits[0]:
+            _aside(panel, f"{mean:.1f}", place, colour)
+            continue
         panel.plot(seeds, [place + _SPREAD] * row.n, "o", color=colour, alpha=0.55, markersize=5, markeredgewidth=0)
         panel.errorbar(mean, place - _SPREAD, xerr=sd, fmt="D", color=colour, markersize=5, capsize=3, linewidth=1.4)
     panel.set_yticks(places, [row.paradigm for row in runs])
@@ -84,6 +92,12 @@ def _panel(panel: "Axes", part: Sequence[Row], limits: tuple[float, float]) -> N
     panel.set_title(heading(part[0].title, 38), fontsize=10, fontweight="bold", loc="left", pad=18)
     panel.set_xlabel(f"{part[0].metric.replace('/', ' ')}, %", fontsize=8)
     _majority(panel, part[0])
+
+
+def _aside(panel: "Axes", score: str, place: float, colour: str) -> None:
+    """An arrow at the left edge for what lies far below the rest."""
+    panel.annotate(f"◂ {score}", (0, place), (4, 0), xycoords=panel.get_yaxis_transform(), textcoords="offset points",
+                   va="center", fontsize=9, color=colour)  # fmt: skip
 
 
 def _places(part: Sequence[Row]) -> tuple[list[float], float, list[tuple[float, str]]]:
@@ -109,6 +123,10 @@ def _majority(panel: "Axes", row: Row) -> None:
     if row.mean is None:
         return
     score, (left, right) = 100 * row.mean, panel.get_xlim()
+    if score < left:
+        panel.annotate(f"◂ {row.paradigm} {score:.1f}", (0, 1), (0, 3), xycoords="axes fraction", textcoords="offset points",
+                       fontsize=8, color=GUESS)  # fmt: skip
+        return
     panel.axvline(score, color=GUESS, linestyle="--", linewidth=1.2, zorder=1)
     panel.annotate(
         f"{row.paradigm} {score:.1f}",

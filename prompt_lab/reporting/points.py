@@ -1,7 +1,8 @@
 """What the pictures of scores share: panels, a mean with its bar and its seeds, and what dots and lines mean."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from textwrap import fill
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from prompt_lab.reporting.files import atomic
@@ -17,6 +18,8 @@ MARKERS = "osD^vPX<>p*h"
 """As many have no divisor in common with the colours: 84 paradigms look different."""
 GUESS = "#555555"
 DPI = 150
+LEAST = 0.6
+"""What was trained takes at least so much of a scale."""
 
 
 class Look(NamedTuple):
@@ -111,9 +114,31 @@ def keys(*, guessed: bool) -> list[Any]:
     return [*([majority] if guessed else []), seed, bar]
 
 
-def limits(rows: Sequence[Row]) -> tuple[float, float]:
-    """One scale for all panels of a task: everything drawn, and room beside it."""
+def limits(rows: Sequence[Row], untrained: Sequence[Row] = ()) -> tuple[float, float]:
+    """One scale for all panels of a task: everything drawn, and room beside it.
+
+    What was not trained may lie so far below that little of the scale would be left to the rest; then it lies below the scale, too.
+    """
+    (lowest, highest), others = _ends(rows or untrained), _ends(untrained or rows)
+    highest = max(highest, others[1])
+    if highest - lowest >= LEAST * (highest - min(lowest, others[0])):
+        lowest = min(lowest, others[0])
+    room = max(0.06 * (highest - lowest), 1.0)
+    return lowest - room, highest + room
+
+
+def below(axis: "Axes", scores: Mapping[str, float]) -> None:
+    """Those of the scores, in %, that lie below the scale, as words at its lower edge."""
+    bottom, _ = axis.get_ylim()
+    found = [f"{name} {score:.1f}" for name, score in sorted(scores.items(), key=lambda one: -one[1]) if score < bottom]
+    if found:
+        words = fill(f"below: {', '.join(found)}", 50)
+        axis.text(
+            0.99, 0.015, words, transform=axis.transAxes, ha="right", va="bottom", fontsize=8, color=GUESS, zorder=4
+        )
+
+
+def _ends(rows: Sequence[Row]) -> tuple[float, float]:
     scores = [100 * score for row in rows for score in row.scores]
     scores += [100 * (row.mean + sign * (row.sd or 0.0)) for row in rows if row.mean is not None for sign in (-1, 1)]
-    room = max(0.06 * (max(scores) - min(scores)), 1.0)
-    return min(scores) - room, max(scores) + room
+    return min(scores), max(scores)
