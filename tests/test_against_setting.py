@@ -71,6 +71,12 @@ def test_words_are_not_connected() -> None:
     assert not [line for line in axis.lines if line.get_linestyle() == "-" and len(line.get_xdata()) == 2]
 
 
+def test_seeds_and_the_numbers_of_patterns_are_names() -> None:
+    (axis,) = drawn(*(row(f"soft.split={seed}", score) for seed, score in ((13, 0.7), (21, 0.6), (100, 0.8)))).axes
+    assert axis.get_xticks().tolist() == [0, 1, 2]
+    assert all(line.get_linestyle() != "-" or len(line.get_xdata()) < 3 for line in axis.get_lines())
+
+
 def test_everything_drawn_lies_inside_and_nothing_hides_the_majority() -> None:
     for axis in drawn(*LENGTHS, *INITS).axes:
         low, high = axis.get_ylim()

@@ -17,6 +17,8 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 NAMED = re.compile(r"(?P<paradigm>[^.=]+)\.(?P<setting>[^.=]+)=(?P<value>[^=]+)")
+NAMES = {"split", "init", "order", "template"}
+"""Settings whose numbers are names."""
 BREADTH = 0.3
 """Paradigms stand side by side over this share of the way between two values."""
 
@@ -28,6 +30,12 @@ class Panel(NamedTuple):
     setting: str
     rows: dict[str, dict[str, Row]]
     guess: Row | None
+
+    @property
+    def is_scaled(self) -> bool:
+        """Whether the values are positive numbers that say how much."""
+        numbers = all(_is_number(v) and float(v) > 0 for by_value in self.rows.values() for v in by_value)
+        return numbers and self.setting not in NAMES
 
     @property
     def values(self) -> list[str]:
@@ -60,8 +68,8 @@ def curves(rows: Sequence[Row], path: Path) -> None:
 def draw(rows: Sequence[Row]) -> "Figure":
     """The figure. There must be a panel.
 
-    Numbers stand on a scale of doublings, connected by lines; other values beside each other, unconnected. Bars show one sample
-    standard deviation, faint dots the seeds, and a dotted line the majority class.
+    Numbers stand on a scale of doublings, connected by lines; other values, such as seeds, beside each other, unconnected. Bars
+    show one sample standard deviation, faint dots the seeds, and a dotted line the majority class.
     """
     from matplotlib.lines import Line2D
 
@@ -80,15 +88,14 @@ def draw(rows: Sequence[Row]) -> "Figure":
 
 def _panel(axis: "Axes", part: Panel, looks: dict[str, Look]) -> None:
     values = part.values
-    numbers = all(_is_number(v) and float(v) > 0 for v in values)
-    place = {v: math.log2(float(v)) if numbers else float(i) for i, v in enumerate(values)}
+    place = {v: math.log2(float(v)) if part.is_scaled else float(i) for i, v in enumerate(values)}
     at = sorted(place.values())
     breadth = BREADTH * min((b - a for a, b in pairwise(at)), default=1.0)
     shown = [name for name in looks if name in part.rows]
     for number, name in enumerate(shown):
         beside = breadth * (number - (len(shown) - 1) / 2) / len(shown)
         own = [(place[v] + beside, part.rows[name][v]) for v in values if v in part.rows[name]]
-        if numbers:
+        if part.is_scaled:
             axis.plot(
                 [x for x, _ in own],
                 [100 * (row.mean or 0.0) for _, row in own],
