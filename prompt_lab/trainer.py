@@ -9,6 +9,7 @@ from typing import Any
 import lightning.pytorch as pl
 from lightning.fabric.utilities.exceptions import MisconfigurationException
 
+from prompt_lab.allocating import keep_freed
 from prompt_lab.errors import LabError
 
 OWNED = (
@@ -29,6 +30,7 @@ def make_trainer(given: Mapping[str, Any], **ours: Any) -> pl.Trainer:
     Raises:
         LabError: the trainer refuses an argument, or would never stop.
     """
+    keep_freed()
     try:
         trainer = pl.Trainer(
             **{name: value for name, value in given.items() if name not in (*OWNED, *ours)},

@@ -58,6 +58,8 @@ MASKED = {
     "deberta-v2": hf.DebertaV2Config(**BODY, **RELATIVE),
     "deberta-v2 with its own head": hf.DebertaV2Config(**BODY, **RELATIVE, legacy=False),
     "electra": hf.ElectraConfig(**BODY, embedding_size=16),
+    "camembert": hf.CamembertConfig(**BODY),
+    "ernie": hf.ErnieConfig(**BODY),
     "distilbert": hf.DistilBertConfig(**DISTIL),
     "modernbert": hf.ModernBertConfig(**BODY, cls_token_id=0, sep_token_id=2),
     "mpnet": hf.MPNetConfig(**BODY),

@@ -15,6 +15,7 @@ from prompt_lab.backbones.memory import Memory
 from prompt_lab.backbones.quick import forget, quick
 from prompt_lab.backbones.reader import Reader
 from prompt_lab.backbones.standing import standing_in
+from prompt_lab.backbones.tail import at, cut, tail
 from prompt_lab.backbones.vocabulary import cross_entropy
 from prompt_lab.batch import Encoded, Inputs
 from prompt_lab.errors import LabError
@@ -211,19 +212,14 @@ class Backbone(nn.Module):
     def own_slot_logits(self, batch: Encoded, tokens: Tensor | None = None) -> Tensor:
         """``slot_logits``, whatever company there is."""
         slots_RN = batch.slots.flatten(0, 1).clamp_min(0)
-
-        def keep_slots(module: nn.Module, args: Any, output: Any) -> Any:
-            hidden_RTD = output.last_hidden_state
-            index = slots_RN[..., None].expand(-1, -1, hidden_RTD.shape[-1])
-            output.last_hidden_state = hidden_RTD.gather(1, index)
-            return output
-
-        hook = self._last_body().register_forward_hook(keep_slots)
-        try:
-            with self._vocabulary(tokens), self._quick(batch), self.memory.at_work(batch), self._front(batch):
-                logits_RNU = self.model(**self._inputs(batch), **self._decoder_inputs(batch)).logits
-        finally:
-            hook.remove()
+        with (
+            self._vocabulary(tokens),
+            self._quick(batch),
+            self.memory.at_work(batch) as is_remembered,
+            self._front(batch),
+            self._at_slots(slots_RN, None if is_remembered or self.recomputes else self._tail()),
+        ):
+            logits_RNU = self.model(**self._inputs(batch), **self._decoder_inputs(batch)).logits
         if tokens is not None and logits_RNU.shape[-1] != len(tokens):
             logits_RNU = logits_RNU[..., tokens]  # the head is no plain projection, so it computed the whole vocabulary
         return logits_RNU.view(*batch.slots.shape, -1)
@@ -282,6 +278,25 @@ class Backbone(nn.Module):
     def _front(self, batch: Inputs) -> AbstractContextManager[None]:
         """Read once what all rows begin with, where a model can."""
         return nullcontext()
+
+    @contextmanager
+    def _at_slots(self, slots_RN: Tensor, begin: nn.Module | None) -> Iterator[None]:
+        """Let the language-model head read the slots alone, and all from the beginning of the last layer's tail on."""
+
+        def keep_slots(module: nn.Module, args: Any, output: Any) -> Any:
+            output.last_hidden_state = at(slots_RN, output.last_hidden_state)
+            return output
+
+        hook = self._last_body().register_forward_hook(keep_slots) if begin is None else cut(begin, slots_RN)
+        try:
+            yield
+        finally:
+            hook.remove()
+
+    def _tail(self) -> nn.Module | None:
+        """Where the last layer begins to read every position for itself, if that is known."""
+        layers = self.memory.layers
+        return tail(layers[-1], self.model.config.model_type) if layers else None
 
     def _inputs(self, batch: Inputs) -> dict[str, Any]:
         inputs = {"input_ids": batch.input_ids, "attention_mask": batch.attention_mask}

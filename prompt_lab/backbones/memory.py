@@ -35,6 +35,7 @@ class Memory:
     Attributes:
         depth: how many layers may be skipped; negative where that is not known.
         size: bytes that are kept now.
+        layers: that may be skipped; none where there are two stacks, or no list of layers.
         hits: passes that began late.
     """
 
@@ -42,7 +43,7 @@ class Memory:
         self.depth = 0
         self.hits = 0
         self._backbone = backbone
-        self._layers = _layers(backbone)
+        self.layers = _layers(backbone)
         self._limit = limit
         self._known: dict[Any, Tensor] = {}
         self.size = 0
@@ -51,26 +52,23 @@ class Memory:
         self._fields = 1
 
     @contextmanager
-    def at_work(self, batch: Inputs) -> Iterator[None]:
-        """Begin the pass inside as late as possible, or remember what comes of it."""
-        if not self._is_of_use():
-            yield
-            return
-        keys = _keys(batch)
+    def at_work(self, batch: Inputs) -> Iterator[bool]:
+        """Begin the pass inside as late as possible, or remember what comes of it; false where neither is of use."""
+        keys = _keys(batch) if self._is_of_use() else None
         if keys is None:
-            yield
+            yield False
         elif self.depth and all(key in self._known for key in keys):
             self.hits += 1
             with self._skipping(torch.cat([self._known[key] for key in keys]), batch.attention_mask):
-                yield
+                yield True
         else:
             with self._watching() as outputs:
-                yield
+                yield True
             self._remember(keys, outputs, batch.attention_mask)
 
     def _is_of_use(self) -> bool:
         """Whether layers may be skipped, or it is not known yet which; forgets what is no longer true."""
-        if not self._layers or self._backbone.training or self._backbone.recomputes:
+        if not self.layers or self._backbone.training or self._backbone.recomputes:
             return False
         trained, written = [], 0
         for parameter in self._backbone.parameters():
@@ -94,7 +92,7 @@ class Memory:
             if is_wanted and number > 1:
                 outputs[-2] = (outputs[-2][0], None)  # the last one is enough
 
-        hooks = [layer.register_forward_hook(note) for layer in self._layers]
+        hooks = [layer.register_forward_hook(note) for layer in self.layers]
         try:
             yield outputs
         finally:
@@ -102,7 +100,7 @@ class Memory:
                 hook.remove()
 
     def _remember(self, keys: Sequence[Any], outputs: Sequence[tuple[nn.Module, Any]], mask_BT: Tensor) -> None:
-        if [layer for layer, _ in outputs] != self._layers:
+        if [layer for layer, _ in outputs] != self.layers:
             self.depth = 0
             return
         if self.depth < 0:
@@ -137,9 +135,9 @@ class Memory:
             return as_given(args[0] if args else given["hidden_states"])
 
         with ExitStack() as stack:
-            for layer in self._layers[: self.depth - 1]:
+            for layer in self.layers[: self.depth - 1]:
                 stack.enter_context(standing_in(layer, "forward", through))
-            last = self._layers[self.depth - 1]
+            last = self.layers[self.depth - 1]
             stack.enter_context(standing_in(last, "forward", lambda *_, **__: as_given(hidden_BTD)))
             yield
 
