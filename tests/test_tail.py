@@ -90,6 +90,17 @@ def test_what_reads_a_layer_reads_all_of_it(widths: list[int]) -> None:
     assert last(widths) == [7] * 4
 
 
+def test_a_model_that_was_asked_for_all_hidden_states(widths: list[int]) -> None:
+    """Whoever asks for them leaves hooks of transformers behind."""
+    backbone, rows = own("bert"), batch("bert")
+    with torch.no_grad():
+        expected = backbone.slot_logits(rows)
+        seen = backbone.model(input_ids=rows.input_ids, attention_mask=rows.attention_mask, output_hidden_states=True)
+        assert [h.shape[1] for h in seen.hidden_states] == [7, 7, 7]
+        torch.testing.assert_close(backbone.slot_logits(rows), expected, atol=0, rtol=0)
+    assert last(widths) == [2, 7, 2]
+
+
 @pytest.mark.parametrize("name", sorted(set(MASKED) - FAMILIES))
 def test_other_layers_are_left_alone(name: str) -> None:
     assert own(name)._tail() is None

@@ -35,7 +35,10 @@ def _behind_attention(layer: nn.Module) -> Iterator[nn.Module]:
 
 
 def _is_touched(module: nn.Module) -> bool:
-    return bool(module._forward_hooks or module._forward_pre_hooks or "forward" in module.__dict__)
+    hooks = (*module._forward_hooks.values(), *module._forward_pre_hooks.values())
+    # transformers' own stay on a model that was once asked for all its hidden states, and note them when it is asked again
+    foreign = any(not getattr(hook, "__module__", "").startswith("transformers.") for hook in hooks)
+    return foreign or "forward" in module.__dict__
 
 
 def at(positions_RN: Tensor, hidden_RTD: Tensor) -> Tensor:
