@@ -1,15 +1,19 @@
 """The command `prompt-lab`. What needs no model is answered without importing one."""
 
 import argparse
+import signal
 import sys
-from collections.abc import Callable, Sequence
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 from prompt_lab import __version__
 from prompt_lab.errors import LabError
 
 LISTED = ("paradigms", "tasks", "backbones", "templates", "answers", "tunings", "objectives", "texts")
-STOPPED = 130
+STOPPED = 128 + signal.SIGINT
 _NEW = {
     "paradigm": "one file that passes the contract as it stands; inside a checkout, a part of the package with its experiment file",
     "tuning": "one file that passes the contract as it stands; inside a checkout, a part of the package with its experiment file",
@@ -21,32 +25,59 @@ def main(words: Sequence[str] | None = None) -> int:
     """Run a command.
 
     Returns:
-        0 if all went well, 1 if a run of a suite failed, 2 for input that cannot be used, 130 after Ctrl-C.
+        0 if all went well, 1 if a run of a suite failed, 2 for input that cannot be used, 130 after Ctrl-C, 143 after SIGTERM.
     """
     given = list(sys.argv[1:] if words is None else words)
     if (here := str(Path.cwd())) not in sys.path:
         sys.path.append(here)  # my_idea.MyIdea is a file here, but the command itself lies elsewhere
+    with _terminable() as terminated:
+        try:
+            return _run(given)
+        except LabError as error:
+            print(f"prompt-lab: {error}", file=sys.stderr)
+            return 2
+        except KeyboardInterrupt:
+            print("\nprompt-lab: stopped", file=sys.stderr)
+            return 128 + terminated[0] if terminated else STOPPED
+
+
+def _run(given: list[str]) -> int:
+    if given[:1] == ["fit"]:
+        from prompt_lab.commands import fit
+
+        return fit.main(given[1:])
+    if given[:1] == ["pretrain"]:
+        from prompt_lab.commands import pretrain
+
+        return pretrain.main(given[1:])
+    if given[:1] == ["predict"]:
+        from prompt_lab.commands import predict
+
+        return predict.main(given[1:])
+    options = _parser().parse_args(given)
+    return options.run(options)
+
+
+@contextmanager
+def _terminable() -> Iterator[list[int]]:
+    """Let SIGTERM, by which clusters and service managers stop a process, do what Ctrl-C does: the list then holds its number.
+
+    Lightning alone would take note of it and, where it is predicting, go on with the next run.
+    """
+    seen: list[int] = []
+
+    def stop(number: int, frame: Any) -> None:
+        seen.append(number)
+        raise KeyboardInterrupt
+
+    if threading.current_thread() is not threading.main_thread():
+        yield seen  # only the main thread may say what signals do
+        return
+    before = signal.signal(signal.SIGTERM, stop)
     try:
-        if given[:1] == ["fit"]:
-            from prompt_lab.commands import fit
-
-            return fit.main(given[1:])
-        if given[:1] == ["pretrain"]:
-            from prompt_lab.commands import pretrain
-
-            return pretrain.main(given[1:])
-        if given[:1] == ["predict"]:
-            from prompt_lab.commands import predict
-
-            return predict.main(given[1:])
-        options = _parser().parse_args(given)
-        return options.run(options)
-    except LabError as error:
-        print(f"prompt-lab: {error}", file=sys.stderr)
-        return 2
-    except KeyboardInterrupt:
-        print("\nprompt-lab: stopped", file=sys.stderr)
-        return STOPPED
+        yield seen
+    finally:
+        signal.signal(signal.SIGTERM, before)
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -68,6 +99,14 @@ def _parser() -> argparse.ArgumentParser:
     compare.add_argument("--out", default="runs", help="folder of all results (default: runs)")
     compare.add_argument(
         "--dry-run", action="store_true", help="list the runs, and which are finished, without running any"
+    )
+    compare.add_argument(
+        "--with",
+        action="append",
+        dest="more",
+        default=[],
+        metavar="KEY=VALUE",
+        help="a setting for all runs in place of the suite's, such as trainer.precision=32-true",
     )
     compare.add_argument(
         "--side-by-side",
@@ -203,6 +242,7 @@ def _compare(options: argparse.Namespace) -> int:
     return compare.main(
         options.suite,
         options.out,
+        options.more,
         dry_run=options.dry_run,
         shown=options.columns,
         at_once=options.side_by_side,

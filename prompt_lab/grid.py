@@ -5,7 +5,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
+from types import MappingProxyType
 from typing import TYPE_CHECKING
+
+import yaml
 
 from prompt_lab.errors import LabError, unknown
 from prompt_lab.reporting import files
@@ -15,6 +18,8 @@ if TYPE_CHECKING:
     from prompt_lab.settings import Settings
 
 KEYS = ("base", "paradigms", "tasks", "backbones", "k", "seeds", "settings")
+OWN = ("name", "out", "backbone", "data.task", "data.k", "data.seed")
+"""Settings that tell the runs of a grid apart."""
 LISTS: dict[str, tuple[type, ...]] = {
     "paradigms": (str, dict),
     "tasks": (str, dict),
@@ -65,19 +70,24 @@ class Cell:
         return settings.parse_tree(self.tree)
 
 
-def expand(path: Path, out: str) -> list[Cell]:
+def expand(path: Path, out: str, more: Mapping[str, str] = MappingProxyType({})) -> list[Cell]:
     """The cells of a suite file, backbone by backbone.
 
     A suite has ``paradigms``, ``tasks``, ``backbones``, ``k`` and ``seeds``, each a list; ``base``, a YAML file that all cells
     start from; and ``settings`` for all cells. A paradigm is the name of a file in ``paradigms/`` beside the suite's folder,
     or ``{name: {config: file, ...settings}}``; a task is a name, or ``{name: {...settings}}``. Later ones win: base, settings,
-    task, the grid's own values, paradigm. ``{seed}`` and ``{k}`` in the paths of ``data.files`` are filled in. Where K is 0
-    nothing is drawn, so only the first seed is run.
+    task, the grid's own values, paradigm, ``more``. ``{seed}`` and ``{k}`` in the paths of ``data.files`` are filled in. Where K is
+    0 nothing is drawn, so only the first seed is run.
+
+    Args:
+        path: of the suite file.
+        out: folder of all results.
+        more: settings of all runs by their names, such as ``trainer.max_steps``, as YAML.
 
     Raises:
         LabError: the file cannot be read, a key or a paradigm is unknown, an entry is malformed, or two runs have one name.
     """
-    suite = _suite(path)
+    suite, last = _suite(path), _nested(more)
     base = read_yaml(path.parent / suite["base"]) if "base" in suite else {}
     base = merged(base, suite.get("settings", {}))
     grid = itertools.product(
@@ -90,7 +100,7 @@ def expand(path: Path, out: str) -> list[Cell]:
     cells: dict[Path, Cell] = {}
     for backbone, (task, of_task), k, seed, (name, of_paradigm) in grid:
         own = {"name": name, "out": out, "backbone": backbone, "data": {"task": task, "k": k, "seed": seed}}
-        tree = merged(base, of_task, own, _paradigm(path.parent, name, of_paradigm))
+        tree = merged(base, of_task, own, _paradigm(path.parent, name, of_paradigm), last)
         if tree["data"]["k"] == 0:
             tree["data"]["seed"] = suite["seeds"][0]
         cell = _cell(tree)
@@ -125,6 +135,22 @@ def _suite(path: Path) -> Tree:
         if not suite.get(key):
             raise LabError(f"{path} names no {key}")
     return suite
+
+
+def _nested(more: Mapping[str, str]) -> Tree:
+    """Settings by dotted names as a tree."""
+    tree: Tree = {}
+    for name, text in more.items():
+        if name in OWN:
+            raise LabError(f"--with holds for all runs alike, and {name} is what the suite's grid and --out set")
+        try:
+            value = yaml.safe_load(text)
+        except yaml.YAMLError as error:
+            raise LabError(f"--with {name}={text}: the value is no YAML: {error}") from error
+        for key in reversed(name.split(".")):
+            value = {key: value}
+        tree = merged(tree, value)
+    return tree
 
 
 def _is(entry: object, kinds: tuple[type, ...]) -> bool:

@@ -27,6 +27,7 @@ class Bars:
         self._cells = self._bars.add_task("runs", total=cells) if cells else None
         self._run: Any = None
         self._said = 0.0
+        self._told: set[str] = set()
 
     def __enter__(self) -> Self:
         self._bars.start()
@@ -37,7 +38,15 @@ class Bars:
 
     def silent(self) -> "Bars":
         """Bars of a run beside the one that is shown: what it says is seen, how far it is is not."""
-        return _Silent(console=self.console)
+        beside = _Silent(console=self.console)
+        beside._told = self._told
+        return beside
+
+    def say_once(self, line: str) -> None:
+        """A line that stays, and is not repeated by the next run."""
+        if line not in self._told:
+            self._told.add(line)
+            self.say(line)
 
     def say(self, line: str) -> None:
         """A line that stays."""

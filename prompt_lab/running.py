@@ -19,7 +19,7 @@ from prompt_lab.reporting.results import Results
 from prompt_lab.reporting.tracking import Tracker, loggers
 from prompt_lab.selection import choosing
 from prompt_lab.selection.regimes import regime
-from prompt_lab.trainer import quiet
+from prompt_lab.trainer import in_software, quiet
 
 
 class Beside(Protocol):
@@ -54,6 +54,8 @@ def execute(
     meter = Meter(1 if beside is None else beside.size)
     with meter.phase("prepare"), quiet():
         experiment.check()
+    if advice := in_software(experiment.trainer):
+        bars.say_once(advice)
     with quiet(), interruptible():
         experiment = choosing.chosen(experiment, meter, bars)
     with meter.phase("load"):

@@ -6,6 +6,7 @@ import json
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import redirect_stderr
 from dataclasses import dataclass
+from functools import cache
 from typing import Any
 
 from jsonargparse import ArgumentError, Namespace, set_parsing_settings
@@ -60,7 +61,7 @@ class Settings:
         refuse_owned(self.config.trainer)
         load_task(self.config.data.task)
         checkpoint(self.config.backbone)
-        made = instantiate(parser, self.config)
+        made = instantiate(_kept_parser, self.config)
         run = Run(**{name: made[name] for name in Run.__dataclass_fields__})
         candidates.check(run)
         defaults = inspect.signature(Trainer).parameters
@@ -77,6 +78,12 @@ def parser() -> LightningArgumentParser:
     made.add_lightning_class_args(Paradigm, "model", subclass_mode=True)
     made.add_lightning_class_args(Trainer, "trainer")
     return made
+
+
+@cache
+def _kept_parser() -> LightningArgumentParser:
+    """The same, made once: making it takes longer than to parse a run of a suite. Words of a command line would leave traces in it."""
+    return parser()
 
 
 def empty_parser(command: str, about: str) -> LightningArgumentParser:
@@ -116,7 +123,7 @@ def print_and_exit(words: Sequence[str], make: Parser = parser) -> None:
 
 def parse_tree(tree: Mapping[str, Any]) -> Settings:
     """The settings that a tree, as read from YAML, gives. Errors as ``parse``."""
-    return Settings(*read(parser, lambda one, **options: one.parse_object(dict(tree), **options)))
+    return Settings(*read(_kept_parser, lambda one, **options: one.parse_object(dict(tree), **options)))
 
 
 def read(make: Parser, how: Callable[..., Namespace]) -> tuple[dict[str, Any], Namespace]:

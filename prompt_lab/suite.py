@@ -60,7 +60,7 @@ def run(cells: Sequence[Cell], bars: "Bars", at_once: int = AT_ONCE, elsewhere: 
     for _ in range(outcome.skipped):
         bars.cell_done()
     try:
-        _check(waiting)
+        _check(waiting, bars)
         done = (elsewhere or _Here()).run(_groups(waiting, at_once), bars, outcome)
         for cell in waiting:
             if cell not in done:
@@ -83,13 +83,15 @@ def records(cells: Sequence[Cell]) -> list[Tree]:
     return [files.read_record(p) for p in paths if p.exists()]
 
 
-def _check(cells: Sequence[Cell]) -> None:
+def _check(cells: Sequence[Cell], bars: "Bars") -> None:
     """Refuse a grid with a cell that could not even start, before the first one runs."""
+    bars.begin("check settings", len(cells))
     for cell in cells:
         try:
             cell.settings.experiment()
         except LabError as error:
             raise LabError(f"{cell.title}: {error}") from error
+        bars.advance()
 
 
 def _groups(cells: Sequence[Cell], at_once: int) -> list[list[Cell]]:

@@ -25,6 +25,15 @@ class Slow(PatternTuning):
         return super().training_step(batch, batch_idx)
 
 
+class SlowToAnswer(PatternTuning):
+    """Makes the file LAB_ANSWERS when it is first asked, and then thinks LAB_DELAY seconds over every batch."""
+
+    def predict_step(self, batch, batch_idx):
+        Path(os.environ["LAB_ANSWERS"]).touch()
+        time.sleep(float(os.environ["LAB_DELAY"]))
+        return super().predict_step(batch, batch_idx)
+
+
 class Raises(PatternTuning):
     """Fails in its first step, until it is cured."""
 

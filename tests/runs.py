@@ -26,6 +26,7 @@ DATA = {"task": TOY, "k": 2, "batch_size": 2, "max_length": 64}
 BASE = {"backbone": "tiny-masked", "wandb": "disabled", "save_model": False, "data": DATA, "trainer": TRAINER}
 MODELS = {"zero_shot": "ZeroShot", "fine_tuning": "FineTuning", "pattern_tuning": "PatternTuning"}
 MODELS |= {"slow": "own_paradigms.Slow", "raises": "own_paradigms.Raises"}
+MODELS |= {"slow_to_answer": "own_paradigms.SlowToAnswer"}
 
 
 def tree(out: Path, *changes: Mapping[str, Any]) -> dict[str, Any]:

@@ -301,6 +301,35 @@ def test_a_run_leaves_nothing_behind_for_the_next(tmp_path: Path) -> None:
     assert len({p.read_text() for p in found}) == 1
 
 
+def test_settings_for_all_runs_win_over_the_suite(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path, out = runs.suite(tmp_path, paradigms=["fine_tuning", "zero_shot"]), tmp_path / "out"
+    given = ["--with", "trainer.max_steps=1", "--with", "data.max_length=32", "--with", "trainer.precision=32-true"]
+    assert cli.main(["compare", str(path), "--out", str(out), *given]) == 0
+    records = [json.loads(p.read_text()) for p in sorted(out.rglob("record.json"))]
+    assert [r["cost"]["steps"] for r in records] == [1, 0]
+    assert {(r["config"]["data"]["max_length"], r["config"]["trainer"]["precision"]) for r in records} == {
+        (32, "32-true")
+    }
+    assert cli.main(["compare", str(path), "--out", str(out)]) == 2, "finished with other settings"
+    assert "trainer.max_steps: 1, here 3" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("given", "said"),
+    [
+        ("trainer.max_steps", "--with takes NAME=VALUE, such as --with trainer.max_steps=20"),
+        ("data.seed=3", "--with holds for all runs alike, and data.seed is what the suite's grid"),
+        ("trainer.max_step=3", "unknown setting 'trainer.max_step'. Did you mean 'trainer.max_steps'"),
+        ("trainer.max_steps={", "the value is no YAML"),
+    ],
+)
+def test_refuses_settings_for_all_runs(
+    given: str, said: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert cli.main(["compare", str(runs.suite(tmp_path)), "--out", str(tmp_path / "out"), "--with", given]) == 2
+    assert said in capsys.readouterr().err
+
+
 # ------------------------------------------------------------------------------------------------- processes
 
 
@@ -338,9 +367,10 @@ def test_kill_loses_only_the_run_in_flight(tmp_path: Path, capsys: pytest.Captur
     assert len(stamps(out)) == 3
 
 
-def test_ctrl_c_stops_with_the_table_of_what_is_done(tmp_path: Path) -> None:
-    code, said, errors = stopped_in_second_run(tmp_path, signal.SIGINT)
-    assert code == 130, errors
+@pytest.mark.parametrize(("number", "exit_code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_a_signal_stops_with_the_table_of_what_is_done(tmp_path: Path, number: int, exit_code: int) -> None:
+    code, said, errors = stopped_in_second_run(tmp_path, number)
+    assert code == exit_code, errors
     assert "0 finished before, 1 run now, 0 failed" in said
     assert "comparison.md" in said
     assert "Traceback" not in errors
@@ -348,6 +378,21 @@ def test_ctrl_c_stops_with_the_table_of_what_is_done(tmp_path: Path) -> None:
     assert [p.parent.name for p in stamps(tmp_path / "out")] == ["seed0"]
     assert not list((tmp_path / "out").rglob("failed.json")), "stopped is not failed"
     assert not half_done(tmp_path / "out")
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_stops_a_suite_that_is_predicting(tmp_path: Path, number: int) -> None:
+    """Lightning itself minds SIGTERM only where it trains."""
+    path, asked = runs.suite(tmp_path, paradigms=["slow_to_answer"], seeds=[0, 1]), tmp_path / "asked"
+    environment = {"LAB_ANSWERS": str(asked), "LAB_DELAY": "0.3"}
+    process = runs.Process(tmp_path / "log", "compare", str(path), "--out", str(tmp_path / "out"), **environment)
+    runs.until(asked.exists)
+    process.signal(number)
+    code, said, errors = process.wait()
+    assert code == 128 + number, errors
+    assert "no finished runs" in said
+    assert "Traceback" not in errors
+    assert not list((tmp_path / "out").rglob("failed.json")), "stopped is not failed"
 
 
 def test_two_suites_on_one_folder_share_the_work(tmp_path: Path) -> None:

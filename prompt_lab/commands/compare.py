@@ -15,6 +15,7 @@ from prompt_lab.reporting import files, report
 def main(
     path: Path,
     out: str,
+    more: Sequence[str] = (),
     *,
     dry_run: bool,
     shown: report.Shown = "scores",
@@ -27,6 +28,7 @@ def main(
     Args:
         path: of the suite file.
         out: folder of all results.
+        more: settings for all runs in place of the suite's, each ``KEY=VALUE``.
         dry_run: list the runs instead.
         shown: the columns of the table.
         at_once: how many runs may go side by side.
@@ -36,8 +38,8 @@ def main(
     Raises:
         LabError: the suite, the place or a setting cannot be used.
     """
-    elsewhere = engines.engine(on, dict(map(_pair, settings)))
-    cells = grid.expand(path, out)
+    elsewhere = engines.engine(on, dict(_pair(word, "--set cpus=4") for word in settings))
+    cells = grid.expand(path, out, dict(_pair(word, "--with trainer.max_steps=20") for word in more))
     if dry_run:
         for cell in cells:
             print("finished" if cell.finished() else "to do   ", cell.title)
@@ -65,8 +67,8 @@ def show(
     print("written:", ", ".join(map(str, made.paths)))
 
 
-def _pair(text: str) -> tuple[str, str]:
+def _pair(text: str, example: str) -> tuple[str, str]:
     name, equals, value = text.partition("=")
     if not (name and equals):
-        raise LabError(f"--set takes NAME=VALUE, such as --set cpus=4; it was given {text!r}")
+        raise LabError(f"{example.split()[0]} takes NAME=VALUE, such as {example}; it was given {text!r}")
     return name, value
