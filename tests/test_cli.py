@@ -33,8 +33,9 @@ def light() -> dict[str, str]:
     code = f"""
 import contextlib, io, json, sys
 from prompt_lab import cli
+from prompt_lab.commands import parser
 said = {{}}
-for words in [["list", what] for what in cli.LISTED] + [["--help"], ["--version"], ["compare", "--help"]]:
+for words in [["list", what] for what in parser.LISTED] + [["--help"], ["--version"], ["compare", "--help"]]:
     out = io.StringIO()
     with contextlib.redirect_stdout(out), contextlib.suppress(SystemExit):
         assert cli.main(words) == 0
