@@ -23,6 +23,7 @@ from prompt_lab.reporting.pareto import front
 from prompt_lab.reporting.picture import draw as strip
 from prompt_lab.reporting.rank_diagram import Panel
 from prompt_lab.reporting.rows import rows
+from prompt_lab.reporting.told import ORACLE
 
 BUDGET = {"labels_train": 32, "labels_validation": 0, "external_labels": 0, "unlabeled_texts": 0}
 
@@ -68,6 +69,16 @@ class TestPareto:
         left, right = (round(x, 6) for x in panel.get_xlim())
         assert data(line) == [(left, 55), (3, 60), (5, 80), (right, 80)]
         assert line.get_color() == FRONT["color"]
+
+    def test_the_oracle_is_drawn_and_beats_nobody(self) -> None:
+        """Chosen on the test, it is cheaper and better than everything that is trained."""
+        cheat = replace(row("cheat", 500, 0.99), told=ORACLE)
+        (panel,) = against_parameters.draw([*THREE, cheat]).axes
+        (line,) = [one for one in panel.get_lines() if one.get_drawstyle() == "steps-post"]
+        assert [y for _, y in data(line)] == [55, 60, 80, 80]
+        assert "cheat" in [text.get_text() for text in panel.texts]
+        (panel,) = against_parameters.draw(group(cheat, replace(cheat, paradigm="more", trained_parameters=ALL))).axes
+        assert not [one for one in panel.get_lines() if one.get_drawstyle() == "steps-post"]
 
     def test_seconds_and_bytes(self) -> None:
         def priced(one: Any, seconds: float, stored: int) -> Any:
@@ -189,9 +200,9 @@ class TestRanks:
     def test_methods_that_ran_on_all_tasks_are_ranked(self) -> None:
         runs = self.place({"a": (0.9, 0.9), "b": (0.8, 0.7), "c": (0.6, 0.8), "d": (0.99,)})
         (panel,), reasons = rank_diagram.panels(rows(runs))
-        assert reasons == []
+        assert reasons == [f"d in {panel.title}: not run on all 2 tasks"]
         assert (panel.title, panel.tasks, list(panel.mean)) == (
-            "minilm-mlm · K = 16",
+            "minilm-mlm · K = 16 · labels + validation labels + external labels",
             ["task_0", "task_1"],
             ["a", "b", "c"],
         )
@@ -203,7 +214,37 @@ class TestRanks:
         bars = [data(line) for line in axis.get_lines() if line.get_linewidth() == 2.5]
         assert [[y for _, y in bar] for bar in bars] == [[-0.25, 2.25]]
         assert "critical difference 2.3" in [text.get_text() for text in axis.texts]
+        # Friedman, with ties: 12 / (2 * 3 * 4) (2^2 + 5^2 + 5^2) - 3 * 2 * 4 = 3, chi-square with 2 degrees of freedom
+        assert axis.get_xlabel() == f"mean rank, 1 is best; Friedman p = .223:\n{rank_diagram.CHANCE}"
         inside(figure)
+
+    def test_only_those_that_were_told_the_same_are_ranked_with_each_other(self) -> None:
+        """Two more read texts without labels: too few to be ranked among themselves. Those without examples are ranked once."""
+        means = {"a": (0.9, 0.9), "b": (0.8, 0.7), "c": (0.6, 0.8)}
+        runs = [*self.place(means, budget=BUDGET), *self.place(means, budget=BUDGET, k=4)]
+        runs += self.place({"pet": (0.99, 0.99), "ipet": (0.98, 0.99)}, budget={**BUDGET, "unlabeled_texts": 5})
+        runs += self.place({"zero": (0.5, 0.5), "c": (0.6, 0.4), "bare": (0.4, 0.6)}, budget=ZERO_BUDGET, k=0)
+        found, reasons = rank_diagram.panels(rows(runs))
+        assert {panel.title: sorted(panel.mean) for panel in found} == {
+            "minilm-mlm · K = 0 · no labels": ["bare", "c", "zero"],
+            "minilm-mlm · K = 4 · labels": ["a", "b", "c"],
+            "minilm-mlm · K = 16 · labels": ["a", "b", "c"],
+        }
+        assert reasons == [
+            "minilm-mlm · K = 16 · labels + unlabelled texts: 2 paradigms ran on all 2 tasks, and ranks need 3"
+        ]
+        inside(rank_diagram.draw(found))
+
+    def test_where_ranks_may_be_chance_one_bar_joins_all(self) -> None:
+        """Mean ranks 1.25, 2.25, 2.75 and 3.75: the ends are 2.5 apart, more than the critical 2.35; but Friedman's p is .0503."""
+        scores = [(4, 4, 4, 3), (2, 3, 2, 4), (3, 2, 3, 1), (1, 1, 1, 2)]
+        mean = {name: dict(zip("wxyz", map(float, s), strict=True)) for name, s in zip("abcd", scores, strict=True)}
+        panel = Panel("t", list("wxyz"), mean, dict.fromkeys("abcd", ""))
+        assert len(panel.ranks().groups) == 2
+        (axis,) = rank_diagram.draw([panel]).axes
+        bars = [data(line) for line in axis.get_lines() if line.get_linewidth() == 2.5]
+        assert [[y for _, y in bar] for bar in bars] == [[-0.25, 3.25]]
+        assert rank_diagram.CHANCE in axis.get_xlabel()
 
     def test_bars_join_what_is_not_told_apart_and_those_that_overlap_stand_apart(self) -> None:
         """On 40 tasks ranks 1 to 4 in the same order: the critical difference is 2.569 sqrt(20 / 240) = .74, so no two are joined."""
@@ -225,6 +266,7 @@ class TestRanks:
         (axis,) = rank_diagram.draw([few]).axes  # 2.35: a to c, and b to d
         bars = [data(line) for line in axis.get_lines() if line.get_linewidth() == 2.5]
         assert [[y for _, y in bar] for bar in bars] == [[-0.25, 2.25], [0.75, 3.25]]
+        assert axis.get_xlabel() == "mean rank, 1 is best; Friedman p = .007"
         assert bars[0][0][0] != bars[1][0][0]
 
     @pytest.mark.parametrize(
@@ -343,6 +385,25 @@ class TestVariance:
         assert [text.get_text() for text in axis.texts] == ["100 %", "0 %"]
         inside(figure)
         inside(seed_variance.draw([panel] * 4))
+
+    def test_an_interval_that_is_far_longer_than_the_bars_goes_on(self) -> None:
+        """Three levels, sd 10: from 10 sqrt(2 / 7.38) = 5.2 to 10 sqrt(2 / .0506) = 62.8. Five: from 6.0 to 28.7 times sqrt(.025)."""
+        three = [self.run(s, 1, 1, x) for s, x in ((1, 0.6), (2, 0.5), (3, 0.7))] + [self.run(1, 1, 2, 0.6)]
+        five = [self.run(s, 1, 1, 0.1 * s) for s in range(1, 6)] + [self.run(1, 1, 2, 0.1)]
+        for runs, low, high, shown, end in ((three, 5.2, 62.8, 40, ">"), (five, 9.5, 45.4, 45.4, "|")):
+            (panel,) = seed_variance.panels(runs)
+            split = panel.components[0]
+            assert split.low is not None
+            assert split.high is not None
+            assert (100 * split.low**0.5, 100 * split.high**0.5) == (
+                pytest.approx(low, 0.01),
+                pytest.approx(high, 0.01),
+            )
+            (axis,) = seed_variance.draw([panel]).axes
+            whisker, tip, *_ = axis.get_lines()
+            assert list(whisker.get_xdata()) == [pytest.approx(low, 0.01), pytest.approx(shown, 0.01)]
+            assert tip.get_marker() == end
+            assert axis.get_xlim()[1] < 60
 
     def test_all_combinations(self) -> None:
         runs = [self.run(s, i, 1, 0.5 + 0.1 * s + 0.01 * i) for s in (1, 2) for i in (1, 2)]

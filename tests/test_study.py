@@ -178,13 +178,44 @@ class TestDifferences:
         reported.write(tmp_path, "other", 13, 0.9)
         assert found(study(tmp_path)["other"]).difference is None
 
-    def test_one_seed_varies_the_items_alone(self, tmp_path: Path) -> None:
+    def test_one_common_seed_varies_the_items_alone_and_is_a_tie(self, tmp_path: Path) -> None:
+        """Item by item 40 points are beyond doubt; of other draws of examples nothing is known."""
         reported.write(tmp_path, "fine_tuning", 13, 0.5)
         reported.write(tmp_path, "other", 13, 0.9)
         made = study(tmp_path)
-        assert found(made["other"]).over == ITEMS
+        other = found(made["other"])
+        assert (other.over, other.difference_over) == (ITEMS, ITEMS)
+        assert (other.verdict, other.ahead) == ("tie", False)
+        assert other.p_holm is not None
+        assert other.p_holm < 0.001
         text = table.markdown(table.scores(list(made.values()), "fine_tuning"))
-        assert next(cells for cells in pipes(text) if cells[0] == "other")[7].endswith("]†")
+        cells = next(cells for cells in pipes(text) if cells[0] == "other")
+        assert cells[7].endswith("]†")
+        assert cells[8:10] == ["≈ +40.0†", "<.001†"]
+        assert cells[10].endswith("†")
+        assert "**" not in text
+
+    def test_one_seed_in_common_is_not_enough_whatever_there_is_beside_it(self, tmp_path: Path) -> None:
+        """Each has five seeds, and one of them is the other's, too; the intervals vary seeds, the difference does not."""
+        for i, seed in enumerate(SEEDS):
+            reported.write(tmp_path, "fine_tuning", seed, 0.5 + 0.01 * i)
+            reported.write(tmp_path, "other", seed + (i > 0), 0.9 + 0.01 * i)
+        made = study(tmp_path)
+        other = found(made["other"])
+        assert (other.over, other.difference_over, other.verdict, other.ahead) == (BOTH, ITEMS, "tie", False)
+        text = table.markdown(table.scores(list(made.values()), "fine_tuning"))
+        cells = next(cells for cells in pipes(text) if cells[0] == "other")
+        assert not cells[7].endswith("†")
+        assert cells[8] == "≈ +40.0†"
+
+    def test_one_seed_beside_a_method_that_no_seed_plays_a_role_in(self, tmp_path: Path) -> None:
+        reported.write(tmp_path, "zero_shot", 13, 0.5, k=0)
+        reported.write(tmp_path, "one_seed", 13, 0.9)
+        for i, seed in enumerate(SEEDS):
+            reported.write(tmp_path, "five_seeds", seed, 0.86 + 0.01 * i)
+        made = study(tmp_path, "zero_shot")
+        assert (found(made["one_seed"]).verdict, found(made["one_seed"]).difference_over) == ("tie", ITEMS)
+        assert (found(made["five_seeds"]).verdict, found(made["five_seeds"]).difference_over) == ("better", BOTH)
 
     def test_runs_without_examples_alone(self, tmp_path: Path) -> None:
         reported.write(tmp_path, "zero_shot", 13, 0.5, k=0)
@@ -192,6 +223,8 @@ class TestDifferences:
         made = study(tmp_path, "zero_shot")
         assert found(made["in_context"]).verdict == "better"
         assert found(made["in_context"]).over == ITEMS
+        text = table.markdown(table.scores(list(made.values()), "zero_shot"))
+        assert next(cells for cells in pipes(text) if cells[0] == "in_context")[8] == "+40.0†"
 
     def test_numbers(self, tmp_path: Path) -> None:
         for seed in SEEDS:

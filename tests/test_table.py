@@ -272,6 +272,12 @@ def test_costs_stand_beside_those_of_fine_tuning() -> None:
     assert by["lora"] == ["227.1K", "0.999", "0.01", "30.0 kB", "0.01", "0.060", "0.50", "0.5 GB", "0.50", "9.0"]
 
 
+def test_ratios_are_named_after_whom_they_are_taken_to() -> None:
+    view = table.cost(rows([record("fine_tuning"), costs()]), "lora")
+    assert [head for head in next(pipes(table.markdown(view))) if "×" in head] == ["× lora"] * 4
+    assert view.note.startswith("× lora: times as much as lora in the same group.")
+
+
 def test_without_fine_tuning_there_is_nothing_to_compare_with() -> None:
     text = table.markdown(table.cost(rows([record()])))
     assert next(pipes(text))[4:6] == ["bytes stored", "s a step"]

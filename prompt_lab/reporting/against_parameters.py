@@ -15,6 +15,7 @@ from prompt_lab.reporting.pareto import front
 from prompt_lab.reporting.picture import COLOURS, OTHER, heading
 from prompt_lab.reporting.points import GUESS, Look, limits, percents
 from prompt_lab.reporting.rows import MAJORITY, Row, groups
+from prompt_lab.reporting.told import ORACLE
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -83,7 +84,7 @@ def draw(rows: Sequence[Row], measure: Measure = PARAMETERS) -> "Figure":
     dots the seeds. Paradigms that cost nearly the same stand a little beside each other, so that none hides another; many are named
     beside the panel. Those that cost nothing are dashed lines, and the majority class is a dotted one; if they lie far below the
     rest, words at the lower edge. A stepped line leads along the Pareto front of the means:
-    whatever lies below it is beaten by something as cheap.
+    whatever lies below it is beaten by something as cheap. The oracle is a point, and not on that line.
     """
     from matplotlib.lines import Line2D
 
@@ -130,8 +131,11 @@ def draw(rows: Sequence[Row], measure: Measure = PARAMETERS) -> "Figure":
 
 
 def _front(axis: "Axes", part: Sequence[Row], measure: Measure) -> None:
-    """A stepped line along the front, from what costs least to the right edge."""
-    known = [row for row in (*_free(part, measure), *_costly(part, measure)) if row.mean is not None]
+    """A stepped line along the front, from what costs least to the right edge; the oracle, chosen on the test, is not on it."""
+    paradigms = [row for row in (*_free(part, measure), *_costly(part, measure)) if row.told != ORACLE]
+    known = [row for row in paradigms if row.mean is not None]
+    if not known:
+        return
     best = [known[i] for i in front([(measure.of(row) or 0.0, row.mean or 0.0) for row in known])]
     (left, right), bounds = axis.get_xlim(), axis.get_ylim()
     x = [math.log10(cost) if (cost := measure.of(row)) else left for row in best]

@@ -13,7 +13,7 @@ BYTES = " B", " kB", " MB", " GB"
 TIE = "≈ "
 """Stands before a difference that is none, as far as the design can tell."""
 ITEMS_ALONE = "†"
-"""Stands behind an interval that varies the test items alone."""
+"""Stands behind an interval, a difference and what is said of it, if the test items alone vary."""
 
 
 @dataclass(frozen=True)
@@ -104,15 +104,31 @@ def probability(p: float | None) -> str:
 def _interval(row: Row) -> str:
     if row.found is None or row.found.low is None or row.found.high is None:
         return NONE
-    alone = "" if row.found.over == BOTH else ITEMS_ALONE
-    return f"[{percent(row.found.low)}, {percent(row.found.high)}]{alone}".replace("-", "−")
+    return f"[{percent(row.found.low)}, {percent(row.found.high)}]{_alone(row.found.over)}".replace("-", "−")
+
+
+def _alone(over: str | None) -> str:
+    return "" if over == BOTH else ITEMS_ALONE
 
 
 def _difference(row: Row) -> str:
     """A tie is marked; nothing is said of whether it is real where there is no verdict."""
     if row.found is None or row.found.difference is None:
         return NONE
-    return (TIE if row.found.verdict == "tie" else "") + signed(row.found.difference)
+    tie = TIE if row.found.verdict == "tie" else ""
+    return f"{tie}{signed(row.found.difference)}{_alone(row.found.difference_over)}"
+
+
+def _corrected(row: Row) -> str:
+    if row.found is None or row.found.p_holm is None:
+        return NONE
+    return probability(row.found.p_holm) + _alone(row.found.difference_over)
+
+
+def _smallest(row: Row) -> str:
+    if row.found is None or row.found.smallest is None:
+        return NONE
+    return percent(row.found.smallest) + _alone(row.found.difference_over)
 
 
 PARADIGM = Column("paradigm", lambda row: row.paradigm, words=True)
@@ -150,23 +166,28 @@ def found_columns(baseline: str | None) -> tuple[Column, ...]:
 
     against = (
         Column(f"against\n{baseline}", difference),
-        Column("p\n(Holm)", lambda row: probability(row.found.p_holm if row.found else None), spared=2),
-        Column("smallest\nseen", lambda row: percent(row.found.smallest if row.found else None), spared=4),
+        Column("p\n(Holm)", _corrected, spared=2),
+        Column("smallest\nseen", _smallest, spared=4),
     )
     spared = ((TRAINED, 5), (TIME, 6), (MEMORY, 6), (STORED, 7), (LABELS, 3))
     cost = [replace(column, spared=rank) for column, rank in spared]
     return PARADIGM, replace(STRATEGY, spared=8), *SPREAD, INTERVAL, *(against if baseline else ()), *cost
 
 
+def full(reference: str) -> str:
+    """What the reference is called above ratios to its cost; fine-tuning is full fine-tuning."""
+    return "full" if reference == REFERENCE else reference
+
+
 def cost_columns(rows: Sequence[Row], reference: str = REFERENCE) -> tuple[Column, ...]:
     """What paradigms cost, each figure beside its ratio to that of the reference in the same group, if that is there."""
-    full: dict[Group, Row] = {row.group: row for row in rows if row.paradigm == reference}
+    beside: dict[Group, Row] = {row.group: row for row in rows if row.paradigm == reference}
 
     def ratio(name: str, spared: int = 0) -> list[Column]:
         def cell(row: Row) -> str:
-            return times(getattr(row, name), getattr(full.get(row.group), name, None))
+            return times(getattr(row, name), getattr(beside.get(row.group), name, None))
 
-        return [Column("×\nfull", cell, spared=spared)] if full else []
+        return [Column(f"×\n{full(reference)}", cell, spared=spared)] if beside else []
 
     return (
         PARADIGM,

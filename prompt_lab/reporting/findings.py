@@ -5,7 +5,7 @@ from typing import Literal
 
 Verdict = Literal["better", "worse", "tie"]
 BOTH, ITEMS = "seeds and items", "items"
-"""What an interval varies."""
+"""What an interval or a difference varies."""
 
 
 @dataclass(frozen=True)
@@ -17,9 +17,10 @@ class Finding:
         high: its upper end.
         over: what the interval varies: ``BOTH``, or ``ITEMS`` where there is one seed or none plays a role.
         difference: mean score minus the baseline's, on the same seeds and test items.
+        difference_over: what that varies, and with it its p-values and the smallest difference.
         p: of that difference, by itself.
         p_holm: the same, corrected for all methods of the group (Holm 1979).
-        smallest: the smallest difference that the design sees in 80 of 100 cases.
+        smallest: the true difference that one test at .05, not corrected, finds in 80 of 100 experiments.
         verdict: what may be said of the difference.
         ahead: whether it is better than every other row that was told the same.
     """
@@ -28,6 +29,7 @@ class Finding:
     high: float | None = None
     over: str | None = None
     difference: float | None = None
+    difference_over: str | None = None
     p: float | None = None
     p_holm: float | None = None
     smallest: float | None = None

@@ -48,7 +48,9 @@ class Picture:
 
 
 _BARS = "Bars are one sample standard deviation, faint dots the seeds."
-_PRICE = f"{_BARS} The dotted steps join what nothing beats at its price (Pareto front of the means)."
+_PRICE = (
+    f"{_BARS} The dotted steps join what nothing beats at its price (Pareto front of the means, without the oracle)."
+)
 _SAID = {
     SEEDS: (
         "every seed, mean and sd",
@@ -63,8 +65,9 @@ _SAID = {
     GATES: ("how far gates are open", "A line a method from the first layer to the last, the mean over texts."),
     RANKS: (
         "mean ranks over tasks",
-        "Best at the top. Grey bars at the right join paradigms that are not told apart; the black ruler is the critical difference "
-        "(Demsar 2006).",
+        "Only paradigms that were told the same are ranked with each other; the best at the top. Grey bars at the right join those "
+        "that are not told apart, which are all if Friedman's p is .05 or more; the black ruler is the critical difference (Demsar "
+        "2006).",
     ),
     CONFUSION: (
         "what was taken for what",
@@ -78,7 +81,9 @@ _SAID = {
     ),
     VARIANCE: (
         "where the spread comes from",
-        "The standard deviation that each factor brings, and its share of the variance; in brackets how many levels it took.",
+        "The standard deviation that each factor brings, and the share of its variance in the sum of those shown; in brackets how "
+        "many levels it took. The black line is the 95 % interval of the standard deviation (chi-square), where one factor moved and "
+        "the others stayed; one that ends in an arrow goes on.",
     ),
 }
 ABOUT = {name: Picture(name, *said) for name, said in _SAID.items()}

@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 
 FACTORS = {"split_seed": "split", "init_seed": "initialisation", "order_seed": "order", "template": "template"}
 """What of a record may vary, and what it is called."""
+REACH = 4
+"""An interval is drawn up to so many times the largest standard deviation; few levels leave it far longer."""
 _INCIDENTAL = {"name", "out", "wandb", "wandb_project", "save_model", "init_seed", "order_seed"}
 
 
@@ -62,7 +64,10 @@ def curves(parts: Sequence[Panel], path: Path) -> None:
 
 
 def draw(parts: Sequence[Panel]) -> "Figure":
-    """The figure: the standard deviation that each factor brings, in points of the score, with its 95 % interval where it is known."""
+    """The figure: the standard deviation that each factor brings, in points of the score, with its 95 % interval where it is known.
+
+    An interval that goes on beyond what is drawn of it ends in an arrow.
+    """
     figure, axes = points.panes(len(parts), 4.8, 2.5, 6.4, 0.1, hspace=0.1)
     for axis, part in zip(axes, parts, strict=True):
         _draw(axis, part)
@@ -70,15 +75,11 @@ def draw(parts: Sequence[Panel]) -> "Figure":
 
 
 def _draw(axis: "Axes", part: Panel) -> None:
+    furthest = REACH * max(100 * one.variance**0.5 for one in part.components)
     for place, one in enumerate(part.components):
         sd = 100 * one.variance**0.5
         axis.barh(place, sd, height=0.55, color=COLOURS[0], alpha=0.85)
-        end = sd
-        if one.low is not None and one.high is not None:
-            end = 100 * one.high**0.5
-            axis.plot(
-                [100 * one.low**0.5, end], [place, place], color="#000000", linewidth=1.1, marker="|", markersize=7
-            )
+        end = _interval(axis, place, one, furthest) or sd
         axis.annotate(
             f"{100 * one.share:.0f} %", (end, place), (5, 0), textcoords="offset points", va="center", fontsize=8
         )
@@ -90,11 +91,23 @@ def _draw(axis: "Axes", part: Panel) -> None:
     points.dress(
         axis,
         heading(part.title),
-        f"sd of the score in points, and share of the variance\n{part.how}, {part.runs} runs",
+        f"sd of the score in points, and share of the sum of variances\n{part.how}, {part.runs} runs",
         "",
     )
     axis.set_ylabel("")
     axis.grid(axis="y", visible=False)
+
+
+def _interval(axis: "Axes", place: int, one: "Component", furthest: float) -> float | None:
+    """Draw the 95 % interval of the standard deviation up to some place, and say where it ends; None where there is none."""
+    if one.low is None or one.high is None:
+        return None
+    low, high = 100 * one.low**0.5, 100 * one.high**0.5
+    end = min(high, furthest)
+    look: dict[str, Any] = {"color": "#000000", "linewidth": 1.1}
+    axis.plot([low, end], [place, place], marker="|", markersize=7, markevery=[0], **look)
+    axis.plot(end, place, marker="|" if end == high else ">", markersize=7 if end == high else 4, **look)
+    return end
 
 
 def _panel(place: Sequence[Any], runs: Sequence[Record]) -> Panel | None:

@@ -51,7 +51,8 @@ def studied(rows: Sequence[Row], outcomes: Sequence["Outcome"], baseline: str | 
     A row has an interval if the predictions of all its runs are there. Differences are taken between such rows of one group, to the
     baseline's, and their p-values are corrected over the rows of the group (Holm 1979). A row is ahead if it was told the same as
     other rows and the verdict on each of them is ``better``, the p-values of these comparisons corrected in the same way; only the
-    row with the highest mean can be. The oracle, which was chosen on the test, is neither compared nor ahead.
+    row with the highest mean can be. Rows that share one seed alone are tied (``verdict``), so none of them is ahead. The oracle,
+    which was chosen on the test, is neither compared nor ahead.
     """
     return [row for part in groups(rows) for row in _studied(part, outcomes, baseline)]
 
@@ -102,6 +103,7 @@ def _against(baseline: "Scored", others: dict[str, "Scored"]) -> dict[str, dict[
     return {
         name: {
             "difference": one.difference,
+            "difference_over": one.over,
             "p": one.p,
             "p_holm": p,
             "smallest": one.detectable,

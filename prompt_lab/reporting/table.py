@@ -6,7 +6,17 @@ from dataclasses import dataclass, fields
 from io import StringIO
 from typing import Any
 
-from prompt_lab.reporting.columns import COLUMNS, GAP, ITEMS_ALONE, REFERENCE, TIE, Column, cost_columns, found_columns
+from prompt_lab.reporting.columns import (
+    COLUMNS,
+    GAP,
+    ITEMS_ALONE,
+    REFERENCE,
+    TIE,
+    Column,
+    cost_columns,
+    found_columns,
+    full,
+)
 from prompt_lab.reporting.findings import Finding
 from prompt_lab.reporting.rows import Row, groups, sections
 
@@ -21,13 +31,15 @@ NOTE = (
 FOLDED = 24
 """Words that are longer go on in the next line of a terminal that has no room for them."""
 FOUND_NOTE = (
-    f"95 % interval: of the mean, seeds and test items resampled ({ITEMS_ALONE}: items alone, as there is one seed or none plays a "
-    "role). Bold: better than every other row that was told the same, by the same test."
+    f"95 % interval: of the mean, seeds and test items resampled ({ITEMS_ALONE}, here and on differences: items alone, as "
+    "there is one seed or none plays a role). Bold: better than every other row that was told the same, by the same test; one common "
+    "seed is not enough."
 )
 AGAINST_NOTE = (
-    f"Against {{baseline}}: mean difference in points on the same seeds and test items; {TIE.strip()} is a tie, p ≥ .05 or less than "
-    "the smallest difference that the design sees in 80 of 100 cases (smallest seen). p: corrected over the methods of the group "
-    "(Holm 1979)."
+    f"Against {{baseline}}: mean difference in points on the same seeds and test items; {TIE.strip()} is a tie: p ≥ .05, less than "
+    "the smallest seen, or one common seed alone, which says nothing of others. p: corrected over the methods of the group (Holm "
+    "1979). Smallest seen: what one test at .05, uncorrected, finds in 80 of 100 experiments; as smaller observed gaps are ties, the "
+    "table finds a true difference of that size about half the time."
 )
 
 GAP_NOTE = (
@@ -38,9 +50,10 @@ GAP_NOTE = (
 def cost_note(reference: str) -> str:
     """What the columns of the cost mean."""
     return (
-        f"× full: times as much as {reference} in the same group. Trained parameters: with those of prompts' encoders, and their "
-        "share of all that are there in training. s a step: wall time of the fits by optimizer step, validation included. Memory: of "
-        "the GPU's allocations, else of the process. Parameters, bytes and memory are the most of any seed, times the mean."
+        f"× {full(reference)}: times as much as {reference} in the same group. Trained parameters: with those of prompts' "
+        "encoders, and their share of all that are there in training. s a step: wall time of the fits by optimizer step, validation "
+        "included. Memory: of the GPU's allocations, else of the process. Parameters, bytes and memory are the most of any seed, "
+        "times the mean."
     )
 
 

@@ -23,7 +23,7 @@ class Difference:
         low: lower end of its 95 % interval.
         high: upper end.
         p: probability of a difference as large if there is none, two-sided, not corrected for other comparisons.
-        detectable: the smallest true difference that this design finds at the level of .05 in 80 of 100 experiments.
+        detectable: the true difference for which this p is below .05 in 80 of 100 experiments.
         seeds: how many seeds were paired; 0 where none plays a role in either method.
         items: how many test items were paired.
         over: what the p-value speaks for: ``seeds and items``, or ``items`` alone, where there is one seed or none.
@@ -57,8 +57,8 @@ def difference_of(pairs: Pairs) -> Difference:
     over items in 4 to 55, since it takes these seeds for all; the paired bootstrap in 1 to 12. The sign-flip test can find nothing
     with 3 or 5 seeds, and found 5 to 37 with 10, for the same reason as the t-test over seeds.
 
-    ``detectable`` is (t_.975 + t_.80) standard errors (Bloom 1995). Methods that say the same of every item are equal: the difference
-    is 0 and p is 1.
+    ``detectable`` is (t_.975 + t_.80) standard errors (Bloom 1995), for this test alone and without a correction. Methods that say
+    the same of every item are equal: the difference is 0 and p is 1.
     """
     crossed = crossed_mean(pairs.difference_SN)
     reach = crossed.quantile((1 + LEVEL) / 2) * crossed.error

@@ -11,7 +11,7 @@ from prompt_lab.statistics.scored import Floats
 
 Run = tuple[Mapping[str, Hashable], float]
 """The level of every factor in a run, such as ``{"split": 13, "order": 1}``, and the run's score."""
-RESAMPLES = 2000
+LEVEL = 0.95
 
 
 @dataclass(frozen=True)
@@ -35,12 +35,13 @@ class Component:
     high: float | None = None
 
 
-def one_at_a_time(runs: Sequence[Run], *, resamples: int = RESAMPLES, seed: int = 0) -> list[Component]:
+def one_at_a_time(runs: Sequence[Run]) -> list[Component]:
     """The variance of scores when one factor moves and all others stay (Zhao et al. 2021 and Lu et al. 2022 show such spreads).
 
     For each factor: the sample variance (ddof = 1) of the scores of runs that agree in every other one, averaged over such groups with
-    their degrees of freedom as weights. It holds what the factor does alone and together with the levels the others are fixed at. The
-    interval resamples the runs of each group; with fewer than ten levels it is too narrow.
+    their degrees of freedom as weights. It holds what the factor does alone and together with the levels the others are fixed at. A
+    share is of the sum of these variances, which need not be the variance of all scores. Of one group there is an interval, by
+    chi-square (normal scores); several may share their levels, and so are not independent, as it would have them.
 
     Raises:
         LabError: no factor ever moves alone.
@@ -62,9 +63,9 @@ def one_at_a_time(runs: Sequence[Run], *, resamples: int = RESAMPLES, seed: int 
             "Give several runs seeds that differ in one kind only, such as --order_seed."
         )
     pooled = {factor: _pooled(groups) for factor, (_, groups) in found.items()}
-    total, generator = sum(pooled.values()), np.random.default_rng(seed)
+    total = sum(pooled.values())
     return [
-        Component(factor, levels, pooled[factor], _share(pooled[factor], total), *_ends(groups, resamples, generator))
+        Component(factor, levels, pooled[factor], _share(pooled[factor], total), *_ends(groups))
         for factor, (levels, groups) in found.items()
     ]
 
@@ -132,13 +133,14 @@ def _pooled(groups: Sequence[Floats]) -> float:
     return squares / sum(len(g) - 1 for g in groups)
 
 
-def _ends(groups: Sequence[Floats], resamples: int, generator: np.random.Generator) -> tuple[float, float]:
-    """The interval of a pooled variance; resampled groups of n have (n - 1) / n of the variance, which is put right."""
-    squares_R, df = np.zeros(resamples), sum(len(g) - 1 for g in groups)
-    for g in groups:
-        drawn_RX = g[generator.integers(0, len(g), (resamples, len(g)))]
-        squares_R += drawn_RX.var(1) * len(g) * len(g) / (len(g) - 1)
-    low, high = np.quantile(squares_R / df, [0.025, 0.975])
+def _ends(groups: Sequence[Floats]) -> tuple[float, float] | tuple[None, None]:
+    """The interval of a plain sample variance s^2: df s^2 over quantiles of chi-square."""
+    from scipy.stats import chi2
+
+    if len(groups) > 1:
+        return None, None
+    df = len(groups[0]) - 1
+    low, high = df * _pooled(groups) / chi2.ppf([(1 + LEVEL) / 2, (1 - LEVEL) / 2], df)
     return float(low), float(high)
 
 

@@ -37,6 +37,19 @@ def test_a_bin_holds_its_lower_edge() -> None:
     assert reliability(np.log([[0.5, 0.5]]), np.array([1]), bins=2).count.tolist() == [0, 1]
 
 
+def test_certainty_is_the_error_of_the_record() -> None:
+    """Said with certainty and wrong once in two: .5; said with .95 and always right: .05. In one bin they would balance in part."""
+    sure, label_N = [0.0, -30.0], np.array([0, 1, 0, 0])
+    near = np.log([0.95, 0.05]).tolist()
+    nearly = [-1e-9, -20.7]  # which is 1 in 32 bits, as in the record
+    for certain in (sure, nearly):
+        logp_NC = torch.tensor([certain, certain, near, near])
+        found = reliability(logp_NC.double().numpy(), label_N)
+        assert found.ece == pytest.approx((2 * 0.5 + 2 * 0.05) / 4, abs=1e-6)
+        assert found.ece == pytest.approx(scores.scores(logp_NC, torch.from_numpy(label_N), "")["ece"], abs=1e-6)
+        assert (found.count[-1], len(found.count)) == (4, 15)
+
+
 def test_certainty_stands_in_the_last_bin() -> None:
     found = reliability(np.log(np.array([[1.0, 1e-30]])), np.array([0]))
     assert (found.count[-1], found.ece) == (1, 0.0)

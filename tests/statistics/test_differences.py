@@ -129,6 +129,14 @@ def test_detectable_is_what_eighty_of_a_hundred_experiments_find() -> None:
     assert 0.72 < np.mean(found) < 0.88
 
 
+def test_a_table_finds_half_of_the_differences_that_are_as_large_as_the_detectable_one() -> None:
+    """Observed gaps that are smaller are ties, and half of them are."""
+    draw = np.random.default_rng(4)
+    size = float(np.median([difference_of(Pairs(table(draw, 8, 100, 0.04), ())).detectable for _ in range(200)]))
+    found = [difference_of(Pairs(table(draw, 8, 100, 0.04, size), SEEDS)) for _ in range(400)]
+    assert 0.4 < np.mean([verdict(one, one.p) == "better" for one in found]) < 0.6
+
+
 # ------------------------------------------------------------------------------------------------- two other tests
 
 
@@ -180,3 +188,9 @@ def test_holm_by_hand() -> None:
 )
 def test_a_verdict(difference: float, p: float, detectable: float, said: str) -> None:
     assert verdict(Difference(difference, 0, 0, 0.5, detectable, 5, 100, "seeds and items"), p) == said
+
+
+@pytest.mark.parametrize(("seeds", "said"), [(0, "better"), (1, "tie"), (2, "better")])
+def test_one_common_seed_is_a_tie_and_none_is_not(seeds: int, said: str) -> None:
+    over = "seeds and items" if seeds > 1 else "items"
+    assert verdict(Difference(0.4, 0.3, 0.5, 1e-9, 0.1, seeds, 200, over), 1e-9) == said

@@ -1,8 +1,9 @@
 // Tables can be sorted by a click on a heading, within those that were told the same, and filtered by name. All can be read without.
 "use strict";
-const UNITS = { K: 1e3, M: 1e6, B: 1e9, kB: 1e3, MB: 1e6, GB: 1e9 };
+// With a space they are bytes: "500 B" is five hundred of them, and "7.0B" seven billion of anything.
+const UNITS = { K: 1e3, M: 1e6, B: 1e9, " B": 1, " kB": 1e3, " MB": 1e6, " GB": 1e9 };
 function figure(cell) {
-  const found = cell.textContent.replace(/−/g, "-").match(/(<)?([+-]?[\d.]+)\s*(kB|MB|GB|K|M|B)?/);
+  const found = cell.textContent.replace(/−/g, "-").match(/(<)?([+-]?[\d.]+)( [kMG]?B|[KMB])?/);
   return found ? Number(found[2]) * (UNITS[found[3]] || 1) - (found[1] ? 1e-9 : 0) : null;
 }
 function order(a, b, at, words, down) {
