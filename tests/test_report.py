@@ -17,7 +17,7 @@ from test_table import pipes, record
 
 from prompt_lab import cli
 from prompt_lab.data import reading
-from prompt_lab.reporting import instances, pages, pictures, report
+from prompt_lab.reporting import instances, pictures, report
 from prompt_lab.reporting.cards import cards
 from prompt_lab.reporting.content import Content
 from prompt_lab.reporting.loading import Loaded, load
