@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import reported
 import wandb
 
 from prompt_lab import cli
@@ -180,6 +181,28 @@ def test_without_an_account_the_definition_is_written(
     written = json.loads(out.read_text())
     assert [written[one]["project"] for one in ("workspace", "report")] == ["lab", "lab"]
     assert "toy · tiny-masked" in json.dumps(written["report"], ensure_ascii=False)
+
+
+def test_records_that_cannot_be_read_are_told_of(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(account, "refusal", lambda: "nobody is logged in")
+    reported.write(tmp_path / "runs")
+    broken = runs.write(tmp_path / "runs" / "broken" / "record.json", "{")
+    words = ["dashboard", "--entity", "me", "--runs", str(tmp_path / "runs"), "--out", str(tmp_path / "d.json")]
+    assert cli.main(words) == 1
+    assert f"the record {broken} cannot be read" in capsys.readouterr().err
+    assert "sst2 · minilm-mlm" in (tmp_path / "d.json").read_text(), "the others are shown"
+
+
+def test_a_folder_that_is_not_there_is_told_of_unless_it_is_the_usual_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(account, "refusal", lambda: "nobody is logged in")
+    monkeypatch.chdir(tmp_path)
+    assert cli.main(["dashboard", "--entity", "me", "--runs", "rums"]) == 2
+    assert "no such folder: rums" in capsys.readouterr().err
+    assert cli.main(["dashboard", "--entity", "me", "--out", "d.json"]) == 0
 
 
 def test_a_server_that_does_not_answer_is_told_of(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -131,6 +131,25 @@ def test_predictions_that_are_not_those_of_the_record_are_refused(run: Path, cha
     assert str(path) in str(error.value)
 
 
+@pytest.mark.parametrize(
+    ("part", "said"),
+    [
+        (
+            {"metric": "test/luck", "scores": {"test/luck": 0.5}},
+            "predictions.jsonl cannot be used .*unknown metric 'luck'",
+        ),
+        ({"recall_per_class": {"negative": "high"}}, "recall_per_class.negative must be a whole number or a number"),
+        ({"settings": {"data": None}, "recall_per_class": {}}, "settings.data must be a mapping; it is null"),
+        ({"data": []}, "data must be a mapping"),
+    ],
+)
+def test_a_record_that_is_corrupt_inside_is_one_error(run: Path, part: dict[str, Any], said: str) -> None:
+    record = json.loads((run / "record.json").read_text())
+    (run / "record.json").write_text(json.dumps(record | part))
+    with pytest.raises(LabError, match=said):
+        read_outcome(run)
+
+
 def test_what_cannot_be_used_is_named_and_the_others_are_read(out: Path, tmp_path: Path) -> None:
     copy = Path(shutil.copytree(out, tmp_path / "runs"))
     paths = sorted(copy.rglob("predictions.jsonl"))

@@ -144,6 +144,66 @@ def test_no_trial_is_shown_what_it_is_judged_by(tmp_path: Path, monkeypatch: pyt
     assert record["budget"]["demonstrations"] == 16
 
 
+def reading() -> dict[str, Any]:
+    """A choice between a candidate that learns from another task too, and one that learns from this one alone."""
+    other = str(Path(TOY).with_name("toy_flipped.py"))
+    vectors = {"class_path": "DeepPrompt", "init_args": {"length": 2}}
+    more = {"class_path": "MultitaskPrompt", "init_args": {"tasks": [other], "tuning": vectors}}
+    return choice("dev_k", candidates=[{"model": more}, *rates(QUICK)], data={"k": 2, "batch_size": 4})
+
+
+@pytest.fixture
+def first_loses(monkeypatch: pytest.MonkeyPatch) -> None:
+    usual = choosing._Trials._run
+
+    def judged(self: Any, candidate: Any, part: Any) -> Any:
+        return usual(self, candidate, part) | {"acc": float(type(candidate.paradigm).__name__ == "PatternTuning")}
+
+    monkeypatch.setattr(choosing._Trials, "_run", judged)
+
+
+@pytest.mark.usefixtures("first_loses")
+def test_what_losing_candidates_read_is_counted(tmp_path: Path) -> None:
+    """Two labels of another task, two examples each to train on and two to validate by."""
+    record = runs.record(tmp_path, reading())
+    assert record["chosen"]["candidate"] == 1
+    assert record["budget"]["external_labels"] == 8
+    assert record["budget"]["labels_validation"] == 4
+
+
+@pytest.mark.usefixtures("first_loses")
+def test_what_losing_candidates_read_is_counted_when_a_killed_run_goes_on(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    usual = choosing._Trials._run
+
+    def dies(self: Any, candidate: Any, part: Any) -> Any:
+        if self._done:
+            raise KeyboardInterrupt
+        return usual(self, candidate, part)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(choosing._Trials, "_run", dies)
+        with pytest.raises(KeyboardInterrupt):
+            runs.record(tmp_path, reading())
+    monkeypatch.setattr(FewShotData, "elsewhere", lambda *_: pytest.fail("the first candidate is tried again"))
+    assert runs.record(tmp_path, reading())["budget"]["external_labels"] == 8
+
+
+def test_the_most_of_each_kind_is_what_a_run_was_told() -> None:
+    data, other = FewShotData(TOY, k=2), FewShotData(TOY, k=4)
+    data.unlabeled(3)
+    other.unlabeled(5)
+    other.demonstrations()
+    data.also_told(other.told())
+    assert {name: data.budget()[name] for name in ("labels_train", "unlabeled_texts", "demonstrations")} == {
+        "labels_train": 4, "unlabeled_texts": 5, "demonstrations": 8,
+    }  # fmt: skip
+    data.unlabeled(1)
+    data.demonstrations()
+    assert (data.budget()["unlabeled_texts"], data.budget()["demonstrations"]) == (5, 8), "they only grow"
+
+
 def test_by_loss_whatever_the_accuracy(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Cross-validation goes by log-loss, dev_k by accuracy, and by log-loss where that is equal."""
     told = iter([{"acc": 0.9, "nll": 0.8}, {"acc": 0.6, "nll": 0.4}] * 2)

@@ -21,11 +21,7 @@ from prompt_lab.trees import read_yaml
 
 import runs
 
-SWEEPS = [
-    p
-    for p in sorted((Path(__file__).parents[1] / "experiments" / "sweeps").glob("*.yaml"))
-    if "parameters" in read_yaml(p)
-]
+SWEEPS = sorted((Path(__file__).parents[1] / "experiments" / "sweeps").rglob("*.yaml"))
 W_AND_B = {
     "apiVersion", "command", "controller", "description", "early_terminate", "entity", "image_uri", "job", "kind", "method", "metric",
     "metrics", "name", "parameters", "program", "project", "run_cap", "scheduler",
@@ -202,8 +198,9 @@ def test_names_tell_settings(tmp_path: Path) -> None:
 # ------------------------------------------------------------------------------------------------- those of the experiments
 
 
-def test_there_are_some() -> None:
-    assert len(SWEEPS) >= 2
+def test_no_sweep_is_lost_and_nothing_else_is_among_them() -> None:
+    assert [p.stem for p in SWEEPS] == ["learning_rates", "lora"]
+    assert all({"method", "metric", "parameters"} <= set(read_yaml(p)) for p in SWEEPS)
 
 
 @pytest.mark.parametrize("path", SWEEPS, ids=lambda p: p.stem)

@@ -2,7 +2,7 @@
 
 import copy
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from functools import cached_property, partial
 from itertools import islice
@@ -70,6 +70,7 @@ class FewShotData(pl.LightningDataModule):
         self._draw: Draw | None = None
         self._told = {"unlabeled_texts": 0, "demonstrations": 0}
         self._elsewhere: dict[str, int] = {}
+        self._chooses = False
         self._shown: tuple[Example, ...] | None = None
         self._pool: tuple[Example, ...] | None = None
         self.beside: tuple[Example, ...] = ()
@@ -116,15 +117,18 @@ class FewShotData(pl.LightningDataModule):
         return found
 
     def elsewhere(self, task: str) -> Draw:
-        """K training and validation examples of another task, drawn by the same seed; the former count as external labels."""
+        """K training and validation examples of another task, drawn by the same seed.
+
+        The former count as external labels; the latter too if they choose the state that is kept (see ``choosing``).
+        """
         drawn = FewShotData(task, self.k, self.seed).drawn
-        self._elsewhere[task] = len(drawn.train)
+        self._elsewhere[task] = len(drawn.train) + (len(drawn.validation) if self._chooses else 0)
         return drawn
 
     def demonstrations(self) -> tuple[Example, ...]:
         """Labelled examples that may be shown in the input: those that were drawn to train on, counted in the information budget."""
         shown = self.drawn.train if self._shown is None else self._shown
-        self._told["demonstrations"] = len(shown)
+        self._told["demonstrations"] = max(self._told["demonstrations"], len(shown))
         return shown
 
     def trained_on(
@@ -161,6 +165,23 @@ class FewShotData(pl.LightningDataModule):
         twin.trainer = None
         twin._draw = replace(self.drawn, train=tuple(train), validation=tuple(validation))
         return twin
+
+    def choosing(self) -> "FewShotData":
+        """The same data for fits that go back to their best validated state: they read the labels that they are validated by."""
+        twin = copy.copy(self)
+        twin.trainer = None
+        twin._chooses = True
+        return twin
+
+    def told(self) -> dict[str, dict[str, int]]:
+        """What has been read up to now beside the examples that were drawn, as JSON can hold it: by its kind, and labels by task."""
+        return {"here": dict(self._told), "elsewhere": dict(self._elsewhere)}
+
+    def also_told(self, told: Mapping[str, Mapping[str, int]]) -> None:
+        """Count what another fit of this run was told, as ``told`` gave it: the most of each kind, as all have the same source."""
+        for mine, theirs in ((self._told, told["here"]), (self._elsewhere, told["elsewhere"])):
+            for name, count in theirs.items():
+                mine[name] = max(mine.get(name, 0), count)
 
     def sealed_test(self) -> tuple[Example, ...]:
         """The test examples with their labels. For the runner alone, after training and selection."""

@@ -31,7 +31,8 @@ class MultitaskPrompt(Paradigm):
     """Shares a deep prompt over tasks before it is tuned on one (Liu et al. 2022, section 3.2, "Multi-task Learning").
 
     K examples of each class of every other task, and of this one, train one prompt together, each task with a head of its own. The
-    prompt and this task's head are then tuned on this task alone. The labels of other tasks count as external.
+    prompt and this task's head are then tuned on this task alone. The labels of other tasks count as external, those of their
+    validation examples where the best validated state is kept.
 
     Args:
         tasks: names of the other tasks; this one is left out of them. With none it is P-tuning v2.

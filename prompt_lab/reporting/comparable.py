@@ -5,6 +5,8 @@ from functools import partial
 from typing import Any
 
 from prompt_lab.errors import LabError
+from prompt_lab.reporting import files
+from prompt_lab.trees import Tree, difference, identity
 
 Record = Mapping[str, Any]
 """A finished run, as ``experiment.py`` writes it."""
@@ -14,6 +16,8 @@ _OF_A_ROW = ("strategy", "backbone_revision", "selection", "answer", "tuning")
 """What the runs that are averaged have in common; their seeds alone differ."""
 _CHOSEN = ("strategy", "answer", "tuning")
 """What a candidate may change."""
+_SEEDS = ("seed", "init_seed", "order_seed")
+"""Settings in which the seeds of a row may differ, wherever they stand."""
 
 
 def check(records: Iterable[Record]) -> None:
@@ -22,7 +26,8 @@ def check(records: Iterable[Record]) -> None:
     Raises:
         LabError: two runs of one cell (paradigm, task, backbone, K, split seed); two runs of a task with different test
             examples or metrics; two runs of a task, K and seed with different draws (K = 0 draws nothing); or two
-            seeds of one paradigm that differ in more than the seed. The message names both runs.
+            seeds of one paradigm that differ in more than the seed: in what was trained, or in any setting that decides what is
+            computed. The message names both runs.
     """
     records = list(records)
     _one_a_cell(records)
@@ -37,6 +42,7 @@ def check(records: Iterable[Record]) -> None:
     )
     for part in _OF_A_ROW:
         _same(records, f"has another {part.replace('_', ' ')}", row_key, partial(_part, part))
+    _same_settings(records)
 
 
 def _part(name: str, record: Record) -> object:
@@ -71,6 +77,46 @@ def _same(
                 f"cannot compare runs on {record['task']}, K = {record['k']}: {_named(record)} {what} "
                 f"({_short(fact(record))}) than {_named(other)} ({_short(fact(other))}). {_REMEDY}"
             )
+
+
+def _same_settings(records: Iterable[Record]) -> None:
+    """Refuse seeds of a row with unlike settings, against the row's first record; candidates are a setting, the chosen one is not."""
+    first: dict[Hashable, tuple[Record, Tree]] = {}
+    for record in records:
+        if not record.get("config"):
+            continue  # made in Python: nothing is known of its settings
+        settings = _settings(record["config"])
+        other, others = first.setdefault(row_key(record), (record, settings))
+        if differing := list(difference(_shared(others, settings), _shared(settings, others))):
+            raise LabError(
+                f"cannot compare runs on {record['task']}, K = {record['k']}: the seeds of one row differ in more than the seed. "
+                f"{_folder(record)} has other settings than {_folder(other)} ({'; '.join(differing[:3])}). {_REMEDY}"
+            )
+
+
+def _settings(config: Mapping[str, Any]) -> Tree:
+    """What decides what is computed, but for the seeds, and for the files that hold a seed's draw."""
+    settings = _seedless(identity(config))
+    return settings | {"data": {k: v for k, v in (settings.get("data") or {}).items() if k != "files"}}
+
+
+def _seedless(tree: Any) -> Any:
+    if not isinstance(tree, Mapping):
+        return tree
+    return {name: _seedless(value) for name, value in tree.items() if name not in _SEEDS}
+
+
+def _shared(one: Any, other: Any) -> Any:
+    """A tree without the settings that the other one, which another version wrote, does not know."""
+    if not isinstance(one, Mapping) or not isinstance(other, Mapping):
+        return one
+    return {name: _shared(value, other[name]) for name, value in one.items() if name in other}
+
+
+def _folder(record: Record) -> str:
+    """A run's folder, below that of all results."""
+    cell = record["task"], record["paradigm"], record["backbone"], record["k"], record["split_seed"]
+    return str(files.cell_folder("", *cell))
 
 
 def _named(record: Record) -> str:

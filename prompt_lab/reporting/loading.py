@@ -92,10 +92,12 @@ def _failures(folder: Path) -> tuple[list[Failure], list[str]]:
     for path in sorted(folder.rglob(files.FAILURE)):
         try:
             failure = json.loads(path.read_text(encoding="utf-8"))
+            if not isinstance(failure, dict):
+                raise ValueError("it is no JSON object")
             if missing := _NEEDED - set(failure):
                 raise ValueError(f"it lacks {sorted(missing)}")
             found.append(failure)
-        except (OSError, ValueError, TypeError) as error:
+        except (OSError, ValueError) as error:
             problems.append(
                 f"the note of a failure {path} cannot be read ({error}). Run that cell again, or delete its folder."
             )

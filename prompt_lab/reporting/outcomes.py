@@ -127,12 +127,11 @@ def read_outcome(folder: Path, *, compare: bool = True) -> Outcome:
     record, path = files.read_record(folder / files.RECORD), folder / files.PREDICTIONS
     try:
         outcome = _outcome(_rows(path), record, folder)
-    except (OSError, ValueError, KeyError, TypeError, IndexError) as error:
+        complaint = _other_number(outcome) or (_other_score(outcome) if compare else None)
+    except (OSError, ValueError, KeyError, TypeError, IndexError, AttributeError) as error:
         raise _unusable(path, f"{type(error).__name__}: {error}") from error
-    if len(outcome.keys) != (said := record["data"].get("test", len(outcome.keys))):
-        raise _unusable(path, f"{len(outcome.keys)} test items, but {said} in the record")
-    if compare:
-        _check_score(outcome, path)
+    if complaint:
+        raise _unusable(path, complaint)
     return outcome
 
 
@@ -206,12 +205,23 @@ def _bounds(logp_NC: Floats, predicted_N: Floats) -> tuple[float, float]:
     return float(exact[0]), float(exact[1])
 
 
-def _check_score(outcome: Outcome, path: Path) -> None:
-    said, found = float(outcome.record["scores"][outcome.record["metric"]]), outcome.score()
-    if not np.isclose(said, found, rtol=0, atol=TOLERANCE, equal_nan=True):
-        again = recomputed(outcome)[outcome.record["metric"]]  # torchmetrics has the last word
-        if not np.isclose(said, again, rtol=0, atol=TOLERANCE, equal_nan=True):
-            raise _unusable(path, f"they give {outcome.record['metric']} {again:.4f}, but the record says {said:.4f}")
+def _other_number(outcome: Outcome) -> str | None:
+    """What is wrong where the record knows of more or fewer test items."""
+    found = len(outcome.keys)
+    said = outcome.record["data"].get("test", found)
+    return None if found == said else f"{found} test items, but {said} in the record"
+
+
+def _other_score(outcome: Outcome) -> str | None:
+    """What is wrong where the predictions do not give the recorded score."""
+    metric = outcome.record["metric"]
+    said, found = float(outcome.record["scores"][metric]), outcome.score()
+    if np.isclose(said, found, rtol=0, atol=TOLERANCE, equal_nan=True):
+        return None
+    again = recomputed(outcome)[metric]  # torchmetrics has the last word
+    if np.isclose(said, again, rtol=0, atol=TOLERANCE, equal_nan=True):
+        return None
+    return f"they give {metric} {again:.4f}, but the record says {said:.4f}"
 
 
 def recomputed(outcome: Outcome) -> dict[str, float]:

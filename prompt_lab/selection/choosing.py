@@ -4,6 +4,7 @@ import gc
 import json
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from itertools import chain
 from statistics import fmean
 from typing import Any
 
@@ -26,7 +27,7 @@ KEPT = "selection.json"
 
 Make = Callable[[], Experiment]
 Trial = dict[str, Any]
-"""Accuracy and mean log-loss (nats) of a candidate on one part, and what finding them cost."""
+"""Accuracy and mean log-loss (nats) of a candidate on one part; what finding them cost, and what the candidate was told for it."""
 
 
 def chosen(experiment: Experiment, meter: Meter, bars: Bars) -> Experiment:
@@ -59,6 +60,8 @@ def chosen(experiment: Experiment, meter: Meter, bars: Bars) -> Experiment:
     }
     best_one = replace(experiment.candidates[best](), below=experiment.below)
     best_one.check()
+    for trial in chain.from_iterable(tried):
+        best_one.data.also_told(trial["told"])  # what the others read has taken part in the choice
     run = replace(run, name=experiment.name)  # a candidate may be another paradigm
     return replace(best_one, run=run, settings=experiment.settings, config=experiment.config, chosen=facts)
 
@@ -87,16 +90,18 @@ class _Trials:
         if name in self._done:
             self.meter.add(self._done[name]["counted"])
             return self._done[name]
-        before = self.meter.counted()
-        trial = self._run(make(), part)
-        self._done[name] = {**trial, "counted": self.meter.since(before)}
+        candidate, before = make(), self.meter.counted()
+        trial = self._run(candidate, part)
+        self._done[name] = {**trial, "counted": self.meter.since(before), "told": candidate.data.told()}
         rank_zero_only(files.write_json)(self._path, {"run": self._key, "trials": self._done})
-        return trial
+        return self._done[name]
 
     def _run(self, candidate: Experiment, part: Part) -> Trial:
         """Fit anew, as the run itself will be, and score what is held out."""
         candidate.check()
         data = candidate.data.given(part.train, part.validation)
+        if regime(self.run.select).keeps_best:
+            data = data.choosing()
         candidate = replace(candidate, run=self.run, below=self._below)
         with self.meter.phase("load"):
             backbone = load_backbone(self.run.backbone).fresh()
@@ -123,4 +128,6 @@ class _Trials:
             kept = json.loads(self._path.read_text(encoding="utf-8"))
         except (OSError, ValueError):
             return {}
-        return kept["trials"] if isinstance(kept, dict) and kept.get("run") == self._key else {}
+        if not isinstance(kept, dict) or kept.get("run") != self._key:
+            return {}
+        return {name: trial for name, trial in kept["trials"].items() if "told" in trial}  # older versions kept less

@@ -121,7 +121,7 @@ def _joined(parts: Sequence[tuple[Example, ...]]) -> tuple[Example, ...]:
 
 _REGIMES = {
     "fixed": Regime(_whole, told=lambda data: 0),
-    "dev_k": Regime(_whole, keeps_best=True),
+    "dev_k": Regime(_whole, keeps_best=True, last=FewShotData.choosing),
     "multi_split": Regime(_halves),
     "cv": Regime(_folds, by_loss=True, told=lambda data: 0),
     "mdl": Regime(_ahead, by_loss=True, told=lambda data: 0),
@@ -129,6 +129,6 @@ _REGIMES = {
         _on_test,
         keeps_best=True,
         told=lambda data: len(data.sealed_test()),
-        last=lambda data: data.given(data.drawn.train, data.sealed_test()),
+        last=lambda data: data.given(data.drawn.train, data.sealed_test()).choosing(),
     ),
 }

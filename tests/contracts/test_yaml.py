@@ -16,9 +16,9 @@ from prompt_lab.testing.subject import TOY
 EXPERIMENTS = Path(__file__).parents[2] / "experiments"
 PARADIGMS = sorted((EXPERIMENTS / "paradigms").rglob("*.yaml"))
 PRETRAINING = sorted((EXPERIMENTS / "pretraining").rglob("*.yaml"))
-SWEEPS = sorted(p for p in (EXPERIMENTS / "sweeps").rglob("*.yaml") if "parameters" in trees.read_yaml(p))
+SWEEPS = sorted((EXPERIMENTS / "sweeps").rglob("*.yaml"))
 """In W&B's format: see test_sweep_files.py."""
-SUITES = sorted({*(EXPERIMENTS / "suites").rglob("*.yaml"), *(EXPERIMENTS / "sweeps").rglob("*.yaml")} - {*SWEEPS})
+SUITES = sorted((EXPERIMENTS / "suites").rglob("*.yaml"))
 FAST = {
     "backbone": "tiny-masked",
     "wandb": "disabled",

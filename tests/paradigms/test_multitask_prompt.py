@@ -149,6 +149,16 @@ def test_words_are_answers_too(tasks: dict[str, str], tmp_path: Path) -> None:
     assert record["budget"]["external_labels"] == 6
 
 
+@pytest.mark.parametrize(("select", "own", "external"), [("fixed", 0, 6), ("dev_k", 4, 12)])
+def test_labels_of_other_tasks_that_choose_the_state_are_counted(
+    tasks: dict[str, str], tmp_path: Path, select: str, own: int, external: int
+) -> None:
+    """The other task has 2 * 3 training and 2 * 3 validation examples; what is learned from all tasks goes back by both tasks'."""
+    experiment = runs.of(MultitaskPrompt([tasks["moods"]]), data(), tmp_path, run={"select": select})
+    budget = execute(experiment, Bars())["budget"]
+    assert (budget["labels_validation"], budget["external_labels"]) == (own, external)
+
+
 @pytest.mark.parametrize("backbone", ["tiny-masked", "tiny-causal", "tiny-seq2seq"])
 @pytest.mark.parametrize("answer", ["Head", "Words"])
 @pytest.mark.parametrize("others", [["moods"], ["stars"], ["moods", "stars"]], ids="-".join)
