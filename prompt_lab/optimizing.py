@@ -4,6 +4,7 @@ from typing import Any, Literal
 
 import lightning.pytorch as pl
 import torch
+from torch import nn
 
 from prompt_lab.errors import LabError
 
@@ -24,6 +25,17 @@ def rate(step: int, total: float, schedule: Schedule, warmup: float) -> float:
     if step < warm:
         return (step + 1) / (warm + 1)
     return 1.0 if schedule == "constant" else max(0.0, (total - step) / max(1.0, total - warm))
+
+
+def keep_rate(module: nn.Module, learning_rate: float) -> None:
+    """Give the parameters of a module a learning rate of their own, whatever trains them."""
+    for parameter in module.parameters():
+        parameter.own_learning_rate = learning_rate  # type: ignore[attr-defined]
+
+
+def own_rate(parameter: nn.Parameter, otherwise: float) -> float:
+    """The rate that ``keep_rate`` gave a parameter, or another one."""
+    return getattr(parameter, "own_learning_rate", otherwise)
 
 
 def configured(

@@ -2,8 +2,11 @@
 
 import pytest
 import torch
+from transformers import DebertaConfig, DebertaForMaskedLM
 from tuned import drawn, gap, moving, numbers, plainly, same, says, tuned, without_gradient
 
+from prompt_lab.backbones.backbone import Backbone
+from prompt_lab.backbones.load import load_reader
 from prompt_lab.errors import LabError
 from prompt_lab.paradigms.fine_tuning import FineTuning
 from prompt_lab.testing.subject import Subject
@@ -52,6 +55,17 @@ class TestBitFit:
         """GPT-2's queries share a bias with keys and values; Qwen2 has none but these; BART's queries read its encoder too."""
         assert numbers(tuned(BitFit(), name)) == every
         assert numbers(tuned(BitFit("subset"), name)) == subset
+
+    def test_biases_by_other_names(self) -> None:
+        """DeBERTa's first version has the biases of its queries and values beside a matrix of three."""
+        config = DebertaConfig(
+            vocab_size=50, hidden_size=16, num_hidden_layers=1, num_attention_heads=2, intermediate_size=20,
+            relative_attention=True, pos_att_type=["c2p", "p2c"],
+        )  # fmt: skip
+        backbone = Backbone(DebertaForMaskedLM(config), load_reader("tiny-masked"))
+        BitFit().apply(backbone)
+        names = {name.rpartition(".")[2] for name, p in backbone.named_parameters() if p.requires_grad}
+        assert names == {"bias", "q_bias", "v_bias"}
 
     @architectures
     @pytest.mark.parametrize("biases", ["all", "subset"])

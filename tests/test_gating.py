@@ -12,15 +12,26 @@ from tuned import tuned
 from prompt_lab import settings, trees
 from prompt_lab.experiment import Experiment
 from prompt_lab.paradigms.fine_tuning import FineTuning
+from prompt_lab.paradigms.pattern_tuning import PatternTuning
 from prompt_lab.progress import Bars
 from prompt_lab.running import execute
 from prompt_lab.testing.subject import Subject
-from prompt_lab.tuning.gating import Gate, gates
+from prompt_lab.tuning.deep_prompt import DeepPrompt
+from prompt_lab.tuning.gating import RATE, Gate, gates
 
 import runs
 from test_backbones import made
 
 KINDS = ("tiny-masked", "tiny-causal", "tiny-seq2seq")
+
+
+def test_gates_learn_at_a_rate_of_their_own() -> None:
+    tuning = DeepPrompt(length=2, gated=True, learning_rate=0.3)
+    module = Subject(lambda: PatternTuning(tuning=tuning)).built()
+    rates = {id(p): group["lr"] for group in tuning.groups(module.backbone) for p in group["params"]}
+    found = {name: rates[id(p)] for name, p in module.backbone.named_parameters() if p.requires_grad}
+    assert {rate for name, rate in found.items() if "_gates." in name} == {RATE}
+    assert {rate for name, rate in found.items() if "_gates." not in name} == {0.3}
 
 
 class TestGate:

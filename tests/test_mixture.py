@@ -20,6 +20,7 @@ from prompt_lab.running import execute
 from prompt_lab.tasks import load_task
 from prompt_lab.testing.subject import TOY, Subject
 from prompt_lab.tuning import Tuning
+from prompt_lab.tuning.deep_prompt import DeepPrompt
 from prompt_lab.tuning.frozen import Frozen
 from prompt_lab.tuning.full import Full
 from prompt_lab.tuning.lora import Lora
@@ -171,3 +172,24 @@ class TestRefused:
     def test_two_prompts(self) -> None:
         with pytest.raises(LabError, match="one SoftPrompt trains all of them"):
             Subject(lambda: PatternTuning(tuning=mixture(SoftPrompt(length=2)))).built()
+
+
+def test_virtual_tokens_beside_keys_and_values() -> None:
+    """Each trains what is its own."""
+    tuning = Mixture([SoftPrompt(length=3, learning_rate=0.3), DeepPrompt(length=2, learning_rate=0.1)])
+    module = Subject(lambda: PatternTuning(tuning=tuning)).built()
+    moved = {name for name, p in module.backbone.named_parameters() if p.requires_grad}
+    assert moved == {"virtual.vectors.weight", "deep_prompt.vectors.weight"}
+
+
+def test_two_prompts_in_the_layers_are_refused() -> None:
+    """The first would be read, and the second trained."""
+    tuning = Mixture([DeepPrompt(length=2, layers="1"), DeepPrompt(length=2, layers="2")])
+    with pytest.raises(LabError, match="has a prompt in its layers already; list DeepPrompt once"):
+        Subject(lambda: PatternTuning(tuning=tuning)).built()
+
+
+def test_hidden_states_have_virtual_tokens_of_their_own() -> None:
+    tuning = Mixture([SoftPrompt(length=3), DeepPrompt(length=2, mechanism="hidden_states")])
+    with pytest.raises(LabError, match="beside those at which mechanism: hidden_states"):
+        Subject(lambda: PatternTuning(tuning=tuning)).built()

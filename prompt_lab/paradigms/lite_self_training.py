@@ -162,10 +162,12 @@ class LiteSelfTraining(Paradigm):
         modes = [(module, module.training) for module in self.modules()]
         self.eval()
         self.answer.training = True  # label words are filled in at once, as when they are learnt
-        with torch.autocast(self.device.type, enabled=False):
-            yield
-        for module, mode in modes:
-            module.training = mode
+        try:
+            with torch.autocast(self.device.type, enabled=False):
+                yield
+        finally:
+            for module, mode in modes:
+                module.training = mode
 
 
 def _divergence(scores_BC: Tensor, batch: Encoded) -> Tensor:

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from prompt_lab.backbones.backbone import Backbone
 from prompt_lab.backbones.reader import Reader
 from prompt_lab.errors import LabError
-from prompt_lab.optimizing import Optimizer
+from prompt_lab.optimizing import Optimizer, own_rate
 from prompt_lab.templates import Template
 
 if TYPE_CHECKING:
@@ -32,6 +32,10 @@ class Tuning(ABC):
 
     moves_backbone: ClassVar[bool]
     moves_prompt: ClassVar[bool] = False
+    trains_virtual: bool = False
+    """Whether it trains the virtual tokens of a template."""
+    beside_virtual: bool = False
+    """Whether another tuning of a mixture does."""
     order: ClassVar[int] = 1
     """Which of several is added first: 0 for what takes the place of layers, 1 for what stands on layers, 2 for prompts."""
 
@@ -57,7 +61,7 @@ class Tuning(ABC):
         Raises:
             LabError: the template has virtual tokens, which this tuning does not train.
         """
-        if template.virtual:
+        if template.virtual and not self.beside_virtual:
             raise LabError(
                 f"template {str(template)!r} has virtual tokens, and {type(self).__name__} trains none. Use the tuning SoftPrompt, "
                 "alone or in a Mixture, or leave {soft} out."
@@ -98,14 +102,14 @@ class Tuning(ABC):
 
         Args:
             module: a backbone, or an answer with parameters of its own.
-            learning_rate: this tuning's by default.
+            learning_rate: this tuning's by default; parameters that have a rate of their own keep that.
         """
         rate = self.learning_rate if learning_rate is None else learning_rate
-        moving = [p for p in module.parameters() if p.requires_grad]
-        decayed = [p for p in moving if p.ndim > 1]
-        plain = [p for p in moving if p.ndim <= 1]
-        groups = [
-            {"params": decayed, "lr": rate, "weight_decay": self.weight_decay},
-            {"params": plain, "lr": rate, "weight_decay": 0.0},
+        found: dict[tuple[bool, float], list[nn.Parameter]] = {}
+        for parameter in module.parameters():
+            if parameter.requires_grad:
+                found.setdefault((parameter.ndim <= 1, own_rate(parameter, rate)), []).append(parameter)
+        return [
+            {"params": parameters, "lr": own, "weight_decay": 0.0 if is_plain else self.weight_decay}
+            for (is_plain, own), parameters in sorted(found.items(), key=lambda one: one[0])
         ]
-        return [g for g in groups if g["params"]]

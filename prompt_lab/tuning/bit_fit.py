@@ -45,7 +45,7 @@ class BitFit(Tuning):
         if self.biases == "all":
             modules = [m for body in backbone.bodies() for m in body.modules()]
             named = [pair for m in modules for pair in m.named_parameters(recurse=False)]
-            found = [p for n, p in named if n == "bias"]
+            found = [p for n, p in named if n == "bias" or n.endswith("_bias")]  # DeBERTa's q_bias and v_bias
         else:
             layers = [plain(s.module) for role in _ROLES for s in with_role(backbone, role)]
             found = [m.bias for m in layers if isinstance(m.bias, nn.Parameter)]

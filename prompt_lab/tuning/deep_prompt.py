@@ -92,9 +92,13 @@ class DeepPrompt(Tuning):
 
     def prepare(self, template: Template, answer: "Answer", reader: Reader) -> None:
         """Refuse virtual tokens that are not its own."""
-        own = 1 if self.mechanism == "hidden_states" else 0
-        if len(template.virtual) > own:
+        if self.mechanism == "key_values":
             super().prepare(template, answer, reader)
+        elif len(template.virtual) > 1:
+            raise LabError(
+                f"template {str(template)!r} has virtual tokens beside those at which mechanism: hidden_states puts its vectors. Use "
+                "mechanism: key_values, beside a SoftPrompt in a Mixture, or leave {soft} out."
+            )
         self._reads_head = answer.needs_head
         self._first = reader.first_virtual
 

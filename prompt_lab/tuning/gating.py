@@ -8,13 +8,17 @@ import torch
 from torch import Tensor, nn
 
 from prompt_lab.backbones.backbone import Backbone
+from prompt_lab.optimizing import keep_rate
+
+RATE = 1e-3
+"""The learning rate of all gates: at that of a prefix (0.1 and more) a few steps shut or open them for good."""
 
 
 class Gate(nn.Module):
     """The mean, over the tokens of a text, of sigmoid(w h + b): one number for each text (Mao et al. 2022, section 3.2).
 
-    The mean is that of the authors' code, but for padding, which it leaves out. Where a decoder is given no mask, its first position
-    is read, which is never padding.
+    Gates learn at a rate of their own. The mean is that of the authors' code, but for padding, which it leaves out. Where a decoder is
+    given no mask, its first position is read, which is never padding.
 
     Args:
         width: of the hidden states it reads.
@@ -29,6 +33,7 @@ class Gate(nn.Module):
         self.line = nn.Linear(width, 1)
         nn.init.normal_(self.line.weight, std=0.02)
         nn.init.zeros_(self.line.bias)
+        keep_rate(self.line, RATE)
         self._seen = [seen]  # in a list, or it would be a part of this module
         self._sum: Tensor | float = 0.0
         self._texts, self._is_step = 0, False

@@ -36,6 +36,8 @@ class Mixture(Tuning):
         first = tunings[0]
         super().__init__(first.learning_rate, first.weight_decay, any(t.dropout for t in tunings), first.optimizer)
         self.tunings = sorted(tunings, key=lambda t: t.order)
+        for tuning in tunings:
+            tuning.beside_virtual = any(other.trains_virtual for other in tunings if other is not tuning)
         self._own: list[set[int]] = []
 
     @property

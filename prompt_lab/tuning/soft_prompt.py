@@ -45,6 +45,7 @@ class SoftPrompt(Tuning):
 
     moves_backbone = False
     moves_prompt = True
+    trains_virtual = True
     order: ClassVar[int] = 2
 
     def __init__(

@@ -6,6 +6,7 @@ from typing import Any
 from torch import Tensor, nn
 
 from prompt_lab.backbones.backbone import Backbone
+from prompt_lab.errors import LabError
 from prompt_lab.folding import Folded
 
 
@@ -25,7 +26,13 @@ class Layered(nn.Module):
         self._called: dict[int, int] = {}
 
     def attach(self, backbone: Backbone) -> None:
-        """Let the backbone read them: begin anew with every pass of what reads the text, or is answered from."""
+        """Let the backbone read them: begin anew with every pass of what reads the text, or is answered from.
+
+        Raises:
+            LabError: it has a prompt in its layers already, which would be read in the place of this one.
+        """
+        if hasattr(backbone, "deep_prompt"):
+            raise LabError("this backbone has a prompt in its layers already; list DeepPrompt once in a Mixture")
         backbone.deep_prompt = self
         for body in backbone.bodies():  # a language model may call its decoder past its body
             body.register_forward_pre_hook(self._begin)
