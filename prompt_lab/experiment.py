@@ -106,7 +106,7 @@ class Experiment:
     def out(self) -> Path:
         """The folder of all results."""
         out = Path(self.run.out)
-        return out if self.below is None else self.below / out.relative_to(out.anchor)
+        return out if self.below is None else files.inside(self.below, out)
 
     def check(self) -> None:
         """Refuse, before any weights are loaded, all that can be refused.
@@ -115,6 +115,7 @@ class Experiment:
             LabError: trainer, texts, template, label words, backbone or output folder cannot be used.
         """
         _check_seeds(seed=self.data.seed, init_seed=self.run.init_seed, order_seed=self.run.order_seed)
+        _check_strategy(str(self.trainer.get("strategy", "auto")))
         make_trainer(self.trainer, logger=False)
         if self.run.frozen_weights != "float32" and not str(self.trainer.get("precision", "")).endswith("mixed"):
             raise LabError(
@@ -135,6 +136,12 @@ class Experiment:
             _ = regime(self.run.select).parts(self.data, self.run.parts)
         for candidate in self.candidates:
             replace(candidate(), below=self.below).check()
+
+    def save_memory(self, module: Paradigm) -> None:
+        """Let a module of this run, which has its backbone, compute again what need not be kept, and keep less of what is frozen."""
+        if self.run.gradient_checkpointing and not module.backbone.recomputes:
+            module.backbone.recompute()
+        module.backbone.keep_frozen(self.run.frozen_weights)
 
     @property
     def init_seed(self) -> int:
@@ -158,6 +165,16 @@ class Experiment:
             "answer": type(self.paradigm.answer).__name__,
             "tuning": type(self.paradigm.tuning).__name__,
         }
+
+
+def _check_strategy(name: str) -> None:
+    """Refuse strategies that keep a part of the parameters on each device."""
+    if any(word in name for word in ("fsdp", "deepspeed", "model_parallel")):
+        raise LabError(
+            f"trainer.strategy {name!r} keeps a part of the parameters on each device, and gradients are clipped, states compared and "
+            "what moved is stored by whole parameters here. Use ddp; where memory is short, frozen_weights, gradient_checkpointing "
+            "and micro_batches."
+        )
 
 
 def _check_seeds(**seeds: int | None) -> None:

@@ -1,5 +1,6 @@
 """How a run trains and predicts with Lightning: what its stages, and the trials of its candidates, have in common."""
 
+import copy
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -55,7 +56,9 @@ class Fitting:
             callbacks.append(BestValidation())
         given = self.experiment.trainer
         own = given.get("callbacks") or []
-        callbacks += own if isinstance(own, list) else [own]
+        callbacks += copy.deepcopy(
+            own if isinstance(own, list) else [own]
+        )  # what one fit leaves in them is not the next one's
         named = [Prefixed(logger, stage) for logger in self.loggers] if stage else list(self.loggers)
         ours: dict[str, Any] = {} if steps is None else {"max_steps": steps, "max_epochs": -1}
         parts *= given.get("accumulate_grad_batches", 1)

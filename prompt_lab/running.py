@@ -29,6 +29,9 @@ class Beside(Protocol):
     def size(self) -> int:
         """How many runs there are."""
 
+    def clock(self) -> float:
+        """Seconds that the run has had of the machine."""
+
     def sit(self, paradigm: Paradigm) -> None:
         """Begin to read together; the paradigm has its backbone."""
 
@@ -51,7 +54,7 @@ def execute(
         LabError: its settings cannot be used.
     """
     started = datetime.now(UTC)
-    meter = Meter(1 if beside is None else beside.size)
+    meter = Meter() if beside is None else Meter(beside.size, beside.clock)
     with meter.phase("prepare"), quiet():
         experiment.check()
     if advice := in_software(experiment.trainer):
@@ -62,9 +65,7 @@ def execute(
         backbone = load_backbone(experiment.run.backbone).fresh()
     pl.seed_everything(experiment.init_seed, verbose=False)
     experiment.paradigm.build(backbone)
-    if experiment.run.gradient_checkpointing:
-        experiment.paradigm.backbone.recompute()
-    experiment.paradigm.backbone.keep_frozen(experiment.run.frozen_weights)
+    experiment.save_memory(experiment.paradigm)
     del backbone  # a paradigm may build itself anew, and forget this one
     if beside is not None:
         beside.sit(experiment.paradigm)

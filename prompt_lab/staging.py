@@ -16,6 +16,7 @@ from torch import Tensor
 from prompt_lab.batch import Example
 from prompt_lab.data.batching import mixed
 from prompt_lab.data.few_shot import FewShotData
+from prompt_lab.data.sampling import fingerprint
 from prompt_lab.errors import LabError
 from prompt_lab.experiment import Experiment
 from prompt_lab.paradigms import Paradigm
@@ -127,6 +128,7 @@ class Staging:
                     f"{type(stage.module).__name__} learns from labelled examples, and k={stage.data.k} gives none. "
                     "Use --data.k 1 or more, or a paradigm that trains nothing, such as zero_shot."
                 )
+            self.experiment.save_memory(stage.module)  # a student has a backbone of its own
             with self.meter.phase("fit"):
                 trainer = self._fitted(stage, stage.data)
         else:
@@ -145,7 +147,7 @@ class Staging:
         done = Done(stage.name or "fit", len(examples), texts, counted, test_logp=tensors.get(TEST))
         self.done.append(done)
         if stage.name and trainer.is_global_zero:
-            kept.write(path, tensors or stage.module.moved_state(), done)
+            kept.write(path, stage, tensors or stage.module.moved_state(), done)
         trainer.strategy.barrier()
         return trainer, tensors.get(SCORES)
 
@@ -185,7 +187,8 @@ class Staging:
 class _Kept:
     """Files of finished stages, each of which knows the run it belongs to.
 
-    The unnamed stage, which is tested, is not kept: what follows it is short, and what it came to is large.
+    A stage is known by the settings of its run and by the texts it learns from and scores, whatever files these were read from. The
+    unnamed stage, which is tested, is not kept: what follows it is short, and what it came to is large.
     """
 
     folder: Path
@@ -194,9 +197,9 @@ class _Kept:
     def path(self, number: int, stage: Stage) -> Path:
         return self.folder / f"{number:03d} {stage.name.replace('/', ' ')}.safetensors"
 
-    def write(self, path: Path, tensors: dict[str, Tensor], done: Done) -> None:
+    def write(self, path: Path, stage: Stage, tensors: dict[str, Tensor], done: Done) -> None:
         told = [done.name, done.examples, done.texts, done.counted]
-        said = {"run": self.key, "stage": json.dumps(told)}
+        said = {"run": self.key, "texts": _texts(stage), "stage": json.dumps(told)}
         write_tensors(path, {name: value.cpu().contiguous().clone() for name, value in tensors.items()}, said)
 
     def read(self, path: Path, stage: Stage, done: list[Done], meter: Meter) -> Tensor | None:
@@ -208,7 +211,7 @@ class _Kept:
         try:
             with safe_open(path, framework="pt") as file:
                 said, tensors = file.metadata() or {}, {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
-            if said.get("run") != self.key:
+            if said.get("run") != self.key or said.get("texts") != _texts(stage):
                 return None
             if not stage.score:
                 stage.module.load_moved(tensors)
@@ -220,3 +223,9 @@ class _Kept:
         meter.add(counted)
         done.append(Done(name, examples, texts, counted, True, tensors.get(TEST)))
         return found
+
+
+def _texts(stage: Stage) -> str:
+    """A fingerprint of what a stage reads."""
+    learnt = () if stage.data is None else (stage.data.drawn.train, stage.data.drawn.validation, stage.data.beside)
+    return fingerprint(*learnt, stage.score or ())

@@ -3,11 +3,11 @@
 import gc
 import json
 import traceback
-from collections.abc import Collection, Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from filelock import Timeout
 
@@ -88,10 +88,20 @@ def _check(cells: Sequence[Cell], bars: "Bars") -> None:
     bars.begin("check settings", len(cells))
     for cell in cells:
         try:
-            cell.settings.experiment()
+            refuse_several(cell.settings.experiment().trainer)
         except LabError as error:
             raise LabError(f"{cell.title}: {error}") from error
         bars.advance()
+
+
+def refuse_several(trainer: Mapping[str, Any]) -> None:
+    """Raise LabError for a trainer whose run takes several processes: Lightning would start the whole suite in each of them."""
+    devices, nodes = trainer.get("devices", 1), trainer.get("num_nodes", 1)
+    if str(devices) not in ("1", "auto") or str(nodes) != "1":
+        raise LabError(
+            f"a suite's runs take one device each; this one asks for trainer.devices {devices} and trainer.num_nodes {nodes}. Start "
+            "`prompt-lab compare` once for every device, with one --out, or make this run by `prompt-lab fit`."
+        )
 
 
 def _groups(cells: Sequence[Cell], at_once: int) -> list[list[Cell]]:
@@ -145,9 +155,11 @@ def executed(cells: Sequence[Cell], bars: "Bars", below: Path | None = None) -> 
         for cell, one in zip(cells, found, strict=True):
             if isinstance(one, Exception):
                 bars.say(f"{cell.title}: failed beside others, runs again alone: {one}")
+                _let_go(one)
             else:
                 alone.remove(cell)
                 yield cell, one
+        del found
         gc.collect()
     for cell in alone:
         try:
@@ -155,6 +167,14 @@ def executed(cells: Sequence[Cell], bars: "Bars", below: Path | None = None) -> 
         except Exception as error:
             yield cell, error
         gc.collect()  # modules and trainers refer to each other: without this, a dozen models pile up before Python looks
+
+
+def _let_go(error: BaseException) -> None:
+    """Forget what the frames of an error hold, such as the model and the activations of a run for which memory was too small."""
+    traceback.clear_frames(error.__traceback__)
+    for before in (error.__cause__, error.__context__):
+        if before is not None:
+            _let_go(before)
 
 
 def failure(cell: Cell, error: Exception) -> Tree:
@@ -203,7 +223,11 @@ class _Here:
         for group in groups:
             with held(group, outcome, wait=self.wait) as (free, waiting):
                 for cell, found in executed(waiting, bars):
-                    tell(cell, failure(cell, found) if isinstance(found, Exception) else found, bars, outcome)
+                    if isinstance(found, Exception):
+                        tell(cell, failure(cell, found), bars, outcome)
+                        _let_go(found)
+                    else:
+                        tell(cell, found, bars, outcome)
                 for _ in range(len(free) - len(waiting)):
                     bars.cell_done()
                 done.update(free)

@@ -290,7 +290,6 @@ class TestOnADelta:
         before = weights(checkpoint(str(base)))
         lower = stored(tmp_path / "lower", base, moved(before, QUERY))
         upper = stored(tmp_path / "upper", lower, moved(before, NORM))
-        checkpoint.cache_clear()
         stored(lower, base, moved(before, HEAD))
         assert f"was made for {lower} (sha256:" in refusal(checkpoint(str(upper)).model)
 
@@ -329,7 +328,6 @@ class TestPlaces:
         copy = tmp_path / "base"
         shutil.copytree(base, copy)
         folder = stored(tmp_path / "made", copy, {})
-        checkpoint.cache_clear()
         shutil.rmtree(copy)
         assert refusal(lambda: load_backbone(str(folder))).startswith(
             f"the delta {folder / delta.FILE} stands on {str(copy)!r}: no such folder"

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import reported
 
 from prompt_lab import cli
 from prompt_lab.errors import LabError
@@ -191,7 +192,7 @@ def test_record_is_read_as_it_was_written(tmp_path: Path, content: str) -> None:
             lambda c: c.replace('"schema": 2', '"schema": "x"', 1),
             "its schema is 'x', and .* reads 1 and 2",
         ),
-        (lambda c: c.replace('"cost"', '"costs"', 1), r"lacks \['cost'\]"),
+        (lambda c: c.replace('"cost"', '"costs"', 1), "it lacks cost"),
     ],
     ids=["half", "empty", "a list", "newer", "other schema", "part missing"],
 )
@@ -203,6 +204,52 @@ def test_corrupt_record_is_named(tmp_path: Path, content: str, spoil: Callable[[
     assert "Delete its folder to run this cell again" in str(caught.value)
     with pytest.raises(LabError, match=message):
         files.read_records(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("path", "value", "said"),
+    [
+        ("scores", {}, "it lacks scores.test/acc"),
+        ("scores.test/nll", "low", "scores.test/nll must be a whole number or a number; it is 'low'"),
+        ("data", [], "data must be a mapping; it is a list"),
+        ("data.test_fingerprint", None, "data.test_fingerprint must be text; it is null"),
+        ("trivial", {"majority": 0.5}, "it lacks trivial.random"),
+        ("collapsed", "no", "collapsed must be true or false; it is 'no'"),
+        ("k", None, "k must be a whole number or text; it is null"),
+        ("budget", {}, "it lacks budget.labels_train; it lacks budget.labels_validation"),
+        ("cost", None, "cost must be a mapping; it is null"),
+        ("cost.seconds", {"total": 1.0}, "it lacks cost.seconds.fit"),
+        ("cost.tokens", {"train": 1}, "it lacks cost.tokens.evaluation"),
+        ("cost.parameters", 7, "cost.parameters must be a mapping; it is 7"),
+        ("settings", {"data": None}, "settings.data must be a mapping; it is null"),
+        ("config", {"trainer": []}, "config.trainer must be a mapping; it is a list"),
+        ("environment", None, "environment must be a mapping; it is null"),
+        ("recall_per_class", ["bad", "good"], "recall_per_class must be a mapping; it is a list"),
+    ],
+)
+def test_a_record_that_is_corrupt_inside_is_named_and_left_out(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], path: str, value: Any, said: str
+) -> None:
+    """Whatever reads the folder says what is wrong with which record, and goes on with the rest."""
+    reported.write(tmp_path)
+    record = reported.write(tmp_path, seed=21) / "record.json"
+    content = json.loads(record.read_text())
+    below, *names = path.split(".", 1)
+    content |= {below: {**content[below], names[0]: value} if names else value}
+    record.write_text(json.dumps(content))
+    (kept,), (problem,) = files.read_records_loudly(tmp_path)
+    assert kept["split_seed"] == 13
+    assert said in problem
+    assert str(record) in problem
+    assert cli.main(["report", str(tmp_path), "--out", str(tmp_path / "report")]) == 1
+    assert "60.0" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("part", [{"cost": None}, {"cost": {"total_parameters": "many"}}, {"config": 3}])
+def test_a_corrupt_record_of_an_older_schema_is_named(tmp_path: Path, content: str, part: dict[str, Any]) -> None:
+    path = runs.write(tmp_path / "record.json", json.dumps(json.loads(content) | {"schema": 1} | part))
+    with pytest.raises(LabError, match=r"it is no whole record of schema 1: TypeError.*Delete its folder"):
+        files.read_record(path)
 
 
 def test_record_of_an_older_schema_is_read_as_one_of_today(tmp_path: Path, content: str) -> None:

@@ -14,7 +14,7 @@ from test_adapters import drawn
 
 from prompt_lab import cli, merging
 from prompt_lab.backbones.backbone import Backbone
-from prompt_lab.backbones.load import checkpoint, load_backbone
+from prompt_lab.backbones.load import checkpoint, load_anew, load_backbone
 from prompt_lab.backbones.tiny import Tiny
 from prompt_lab.errors import LabError
 from prompt_lab.merging import ANSWER, merge, unload
@@ -57,7 +57,7 @@ TUNINGS: dict[str, Callable[[], Tuning]] = {
 
 def plain(folder: Path) -> Backbone:
     """The backbone of a folder, past the one that is kept."""
-    return load_backbone.__wrapped__(str(folder))
+    return load_anew(str(folder))
 
 
 @pytest.mark.parametrize("backbone", AUTO)

@@ -14,7 +14,7 @@ from torch import nn
 from prompt_lab import cli, predicting
 from prompt_lab.backbones.load import load_backbone
 from prompt_lab.batch import Example
-from prompt_lab.data import few_shot
+from prompt_lab.data import few_shot, reading
 from prompt_lab.errors import LabError
 from prompt_lab.predicting import Predictor, examples, predictors
 from prompt_lab.progress import Bars
@@ -330,7 +330,7 @@ def pairs(tmp_path_factory: pytest.TempPathFactory) -> Path:
     found = finished(folder / "runs", {"data": {"task": str(task)}}, how)
     for name in ("train", "test"):
         (folder / f"{name}.csv").rename(folder / f"kept_{name}.csv")
-    few_shot.read.cache_clear()
+    reading._read.cache_clear()
     return found
 
 

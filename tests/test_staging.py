@@ -8,15 +8,19 @@ from typing import Any
 
 import pytest
 import torch
+from lightning.pytorch.callbacks import EarlyStopping
 from safetensors.torch import load_file
 
 from prompt_lab.data.few_shot import FewShotData
 from prompt_lab.errors import LabError
+from prompt_lab.fitting import Fitting
 from prompt_lab.paradigms.base import Paradigm, Stage, Stages
 from prompt_lab.paradigms.pattern_tuning import PatternTuning
 from prompt_lab.paradigms.zero_shot import ZeroShot
 from prompt_lab.progress import Bars
+from prompt_lab.reporting.cost import Meter
 from prompt_lab.running import execute
+from prompt_lab.staging import Done, _Kept
 from prompt_lab.testing.subject import TOY
 
 import runs
@@ -131,6 +135,31 @@ def test_stages_of_other_settings_are_not_used(tmp_path: Path) -> None:
         warnings.simplefilter("error", UserWarning)
         again = run(TwoFits(), tmp_path / "broken", run={"init_seed": 5})
     assert not any(s["finished_before"] for s in again["stages"])
+
+
+def test_a_stage_that_read_other_texts_is_done_again(tmp_path: Path) -> None:
+    """The unlabelled texts of a file are others now, in the same number and under the same name."""
+    stage = Stage(ZeroShot(), None, "teacher", score=data().drawn.train)
+    other = Stage(ZeroShot(), None, "teacher", score=data().drawn.validation)
+    kept, meter = _Kept(tmp_path, "key"), Meter()
+    done = Done("teacher", 0, 0, meter.counted())
+    path = kept.path(0, stage)
+    kept.write(path, stage, {"scores": torch.zeros(2, 2)}, done)
+    assert kept.read(path, other, [], meter) is None
+    found: list[Done] = []
+    assert kept.read(path, stage, found, meter) is not None
+    assert [one.name for one in found] == ["teacher"]
+
+
+def test_what_a_callback_remembers_is_not_the_next_stage_s(tmp_path: Path) -> None:
+    """As if each fit were in a process of its own: a run that is killed and goes on has a fresh one too."""
+    given = [{"class_path": "EarlyStopping", "init_args": {"monitor": "val/loss", "patience": 1}}]
+    experiment = runs.experiment(tmp_path, {"trainer": {"callbacks": given}})
+    experiment.check()
+    fitting = Fitting(experiment, experiment.data, Meter(), Bars(), "title")
+    seen = [[c for c in fitting.trainer(stage, 1).callbacks if isinstance(c, EarlyStopping)] for stage in ("a", "b")]
+    assert [len(one) for one in seen] == [1, 1]
+    assert seen[0][0] is not seen[1][0]
 
 
 def test_every_stage_has_random_numbers_of_its_own(tmp_path: Path) -> None:

@@ -12,7 +12,6 @@ import pytest
 
 from prompt_lab import cli, grid
 from prompt_lab.backbones import load, tiny
-from prompt_lab.data.reading import read
 from prompt_lab.errors import LabError
 from prompt_lab.reporting import files
 from prompt_lab.testing.subject import FLIPPED, TOY
@@ -104,7 +103,6 @@ def test_ready_made_split_files_are_drawn_as_they_are(tmp_path: Path) -> None:
     files = {s: str(tmp_path / f) for s, f in
              {"train": "{seed}/train.csv", "validation": "{seed}/dev.csv", "test": "test.csv"}.items()}  # fmt: skip
     path = runs.suite(tmp_path, tasks=[{TOY: {"data": {"files": files}}}], k=["full"], seeds=[13])
-    read.cache_clear()
     assert compare(path, tmp_path / "out") == 0
     (record,) = (tmp_path / "out").rglob("record.json")
     found = runs.lines(record.parent / "examples.jsonl")
@@ -280,7 +278,7 @@ def test_a_backbone_is_loaded_once(tmp_path: Path, monkeypatch: pytest.MonkeyPat
     loaded: list[str] = []
     real = tiny.Tiny.model
     monkeypatch.setattr(tiny.Tiny, "model", lambda self: loaded.append(self.name) or real(self))
-    load.load_backbone.cache_clear()
+    load._load_backbone.cache_clear()
     path = runs.suite(tmp_path, tasks=[TOY, FLIPPED], paradigms=["fine_tuning", "pattern_tuning"],
                       backbones=["tiny-masked", "tiny-causal"], settings={"model": {"init_args": {"template": 2}}})  # fmt: skip
     assert compare(path, tmp_path / "out") == 0
@@ -328,6 +326,13 @@ def test_refuses_settings_for_all_runs(
 ) -> None:
     assert cli.main(["compare", str(runs.suite(tmp_path)), "--out", str(tmp_path / "out"), "--with", given]) == 2
     assert said in capsys.readouterr().err
+
+
+def test_a_suite_takes_one_device_a_run(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Lightning would start the suite itself once more for the second device."""
+    path = runs.suite(tmp_path, settings={"trainer": {"devices": 2, "strategy": "ddp"}})
+    assert compare(path, tmp_path / "out") == 2
+    assert "a suite's runs take one device each; this one asks for trainer.devices 2" in capsys.readouterr().err
 
 
 # ------------------------------------------------------------------------------------------------- processes

@@ -1,6 +1,7 @@
 """Runs side by side: one pass through a frozen backbone for all of them, each with its own examples, optimizer and record."""
 
 import signal
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -18,6 +19,7 @@ from prompt_lab.progress import Bars
 from prompt_lab.running import execute
 from prompt_lab.testing.subject import Subject
 from prompt_lab.together.grouping import groups
+from prompt_lab.together.meeting import Meeting, Stopped
 from prompt_lab.tuning.adapter import Adapter
 from prompt_lab.tuning.deep_prompt import DeepPrompt
 
@@ -189,8 +191,6 @@ def test_what_is_frozen_is_there_once(tmp_path: Path) -> None:
 
 
 def test_each_record_has_its_share_of_the_time(tmp_path: Path) -> None:
-    import time
-
     start = time.perf_counter()
     records = beside([soft(tmp_path, seed) for seed in SEEDS])
     passed = time.perf_counter() - start
@@ -200,6 +200,29 @@ def test_each_record_has_its_share_of_the_time(tmp_path: Path) -> None:
     assert alone["side_by_side"] == 1
     assert {record["cost"]["trained_parameters"] for record in records} == {alone["trained_parameters"]}
     assert {record["cost"]["model_calls"] for record in records} == {alone["model_calls"]}
+
+
+def test_what_runs_do_apart_is_their_own_time(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """All weights are trained, so nothing is read together: three steps that sleep are three sleeps of one's own."""
+    monkeypatch.setenv("LAB_DELAY", "0.1")
+    given = [
+        runs.experiment(tmp_path, {"model": {"class_path": "own_paradigms.Slow"}, "data": {"seed": s}}) for s in SEEDS
+    ]
+    start = time.perf_counter()
+    records = beside(given)
+    passed = time.perf_counter() - start
+    assert all(record["cost"]["seconds"]["fit"] >= 3 * 0.1 for record in records)
+    assert sum(record["cost"]["seconds"]["total"] for record in records) <= passed
+
+
+def test_a_stop_is_heard_by_who_computes_alone() -> None:
+    """Nobody waits for anybody here: the first would go on to its end."""
+    meeting = Meeting(2, most=0.1)
+    member = meeting.members[0]
+    with member.present():
+        meeting.is_stopped = True
+        with pytest.raises(Stopped):
+            member.back(torch.tensor(1.0, requires_grad=True))
 
 
 # ------------------------------------------------------------------------------------------------- suites

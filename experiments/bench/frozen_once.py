@@ -14,6 +14,7 @@ from prompt_lab.tuning.last_layers import LastLayers
 
 ABOUT = "a head on a frozen backbone, whose hidden states are computed once, against in every pass"
 AIM = None
+PAIRS = (("head, once", "head, every pass", None), ("last layer, once", "last layer, every pass", None))
 
 
 def head() -> Paradigm:

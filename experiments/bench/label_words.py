@@ -9,6 +9,10 @@ from prompt_lab.paradigms.pattern_tuning import PatternTuning
 
 ABOUT = "20 steps with the vocabulary projection's rows of the label words alone, against the whole vocabulary at every token"
 AIM = None
+PAIRS = (
+    ("label words' rows", "whole vocabulary, every token", None),
+    ("label words' rows", "whole vocabulary, answer slots", None),
+)
 STEPS = 20
 
 

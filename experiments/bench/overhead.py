@@ -10,6 +10,7 @@ from prompt_lab.paradigms.pattern_tuning import PatternTuning
 
 ABOUT = "a whole run, from settings to record, against a bare PyTorch loop of the same model, steps and batches"
 AIM = 1.10
+PAIRS = (("prompt_lab", "bare loop", AIM), ("prompt_lab", "bare loop, plain model", None))
 
 
 def ways() -> Ways:

@@ -4,6 +4,7 @@
 
 A benchmark is a file in this folder with ``ABOUT``, ``AIM`` (the ratio it should not exceed, or None) and ``ways()``: functions by
 name, ours first, what it is compared with second. Each does the work once; one that returns a number has timed itself, in seconds.
+One that compares more has ``PAIRS``: names of ours and of the other, with the aim of each pair; one that aims at seconds, ``SECONDS``.
 """
 
 import argparse
@@ -19,6 +20,7 @@ from rich.console import Console
 
 Ways = dict[str, Callable[[], float | None]]
 Seconds = dict[str, list[float]]
+Pair = tuple[str, str, float | None]
 NAMES = (
     "overhead",
     "hf_trainer",
@@ -51,7 +53,13 @@ def main() -> None:
         bench = importlib.import_module(name)
         say(f"{name}: {bench.ABOUT}")
         found = timed(bench.ways(), options.repeats, say)
-        told = {"about": bench.ABOUT, "aim": bench.AIM, "seconds": found}
+        usual = [(*list(found)[:2], bench.AIM)]
+        told = {
+            "about": bench.ABOUT,
+            "pairs": getattr(bench, "PAIRS", usual),
+            "aims": getattr(bench, "SECONDS", {}),
+            "seconds": found,
+        }
         (options.out / f"{name}.json").write_text(json.dumps(told, indent=1) + "\n")
     write(options.out)
 
@@ -71,10 +79,9 @@ def timed(ways: Ways, repeats: int, say: Callable[[str], None]) -> Seconds:
     return seconds
 
 
-def ratios(seconds: Seconds) -> list[float]:
-    """What the first way takes over what the second takes, round by round."""
-    ours, other = list(seconds.values())[:2]
-    return [a / b for a, b in zip(ours, other, strict=True)]
+def ratios(seconds: Seconds, ours: str, other: str) -> list[float]:
+    """What one way takes over what another takes, round by round."""
+    return [a / b for a, b in zip(seconds[ours], seconds[other], strict=True)]
 
 
 def write(out: Path) -> None:
@@ -86,14 +93,15 @@ def write(out: Path) -> None:
         if not path.exists():
             continue
         told = json.loads(path.read_text())
-        found = ratios(told["seconds"])
-        bars.append((name, found, told["aim"]))
-        for i, (way, times) in enumerate(told["seconds"].items()):
-            ratio = f"**{statistics.median(found):.2f}** ({min(found):.2f} to {max(found):.2f})" if i == 0 else ""
-            aim = "" if told["aim"] is None or i else f"at most {told['aim']:g}"
-            lines.append(
-                f"| {told['about'] if i == 0 else ''} | {way} | {statistics.median(times):.2f} | {ratio} | {aim} |"
-            )
+        for way, times in told["seconds"].items():
+            aim = f"at most {told['aims'][way]:g} s" if way in told["aims"] else ""
+            lines.append(f"| {told['about']} | {way} | {statistics.median(times):.2f} | | {aim} |")
+            told["about"] = ""
+        for ours, other, most in told["pairs"]:
+            found = ratios(told["seconds"], ours, other)
+            bars.append((f"{name.replace('_', ' ')}: {ours} / {other}", found, most))
+            ratio = f"**{statistics.median(found):.2f}** ({min(found):.2f} to {max(found):.2f})"
+            lines.append(f"| | {ours} / {other} | | {ratio} | {'' if most is None else f'at most {most:g}'} |")
     (out / "bench.md").write_text("\n".join(lines) + "\n")
     print("\n".join(lines))
     if bars:
@@ -103,7 +111,7 @@ def write(out: Path) -> None:
 def _picture(bars: list[tuple[str, list[float], float | None]], path: Path) -> None:
     from matplotlib.figure import Figure
 
-    figure = Figure(figsize=(7.2, 0.45 * len(bars) + 1.3), layout="constrained")
+    figure = Figure(figsize=(9.0, 0.42 * len(bars) + 1.3), layout="constrained")
     panel = figure.subplots()
     panel.axvline(1, color="0.6", linewidth=1)
     for place, (_, found, aim) in enumerate(bars):
@@ -111,13 +119,15 @@ def _picture(bars: list[tuple[str, list[float], float | None]], path: Path) -> N
         panel.plot([statistics.median(found)], [place], "D", color="#0072B2", markersize=8)
         if aim is not None:
             panel.plot([aim], [place], "|", color="#D55E00", markersize=18, markeredgewidth=2.5)
-    panel.set_yticks(range(len(bars)), [name.replace("_", " ") for name, _, _ in bars])
+    panel.set_yticks(range(len(bars)), [name for name, _, _ in bars])
     panel.set_xscale("log", base=2)
-    ticks = [0.0625, 0.125, 0.25, 0.5, 1, 2]
+    ticks = [0.03125, 0.0625, 0.125, 0.25, 0.5, 1, 2, 4, 8, 16]
     panel.set_xticks(ticks, [f"{tick:g}" for tick in ticks])
+    every = [value for _, found, aim in bars for value in (*found, *([] if aim is None else [aim]))]
+    panel.set_xlim(0.8 * min(every), 1.25 * max(1.0, *every))
     panel.minorticks_off()
     panel.invert_yaxis()
-    panel.set_xlabel("seconds of ours over seconds of the other (diamond: median, bar: aim); left is quicker")
+    panel.set_xlabel("seconds of the first over seconds of the second (diamond: median, bar: aim); left is quicker")
     panel.spines[["top", "right"]].set_visible(False)
     figure.savefig(path, dpi=150)
 

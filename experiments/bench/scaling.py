@@ -1,5 +1,7 @@
 """(h) How the cost of a run grows with K, row length, classes, patterns and seeds: the exponent of a power law, from a fit of logs."""
 
+import csv
+import itertools
 import json
 import statistics
 import tempfile
@@ -13,12 +15,18 @@ import work
 
 from prompt_lab import together
 from prompt_lab.answers.words import Words
+from prompt_lab.data.few_shot import FewShotData
 from prompt_lab.paradigms.pattern_ensemble import PatternEnsemble
 from prompt_lab.paradigms.pattern_tuning import PatternTuning
 from prompt_lab.progress import Bars
 from prompt_lab.tuning.soft_prompt import SoftPrompt
 
 Make = Callable[[Any], Any]
+CLASSES = """from prompt_lab.tasks import Task
+from prompt_lab.tasks.files import Files
+TASK = Task(source=Files(train={path!r}, test={path!r}, allow_overlap=True), labels={labels!r},
+            label_words={{w: [w] for w in {labels!r}}}, templates=("{{text_a}} It was {{mask}}.",))
+"""
 
 
 def axes() -> dict[str, tuple[list[int], Make]]:
@@ -37,6 +45,17 @@ def axes() -> dict[str, tuple[list[int], Make]]:
         given = {"negative": bad.split()[:size], "positive": good.split()[:size]}
         work.ours(lambda: PatternTuning(answer=Words(given)), few, test_size=64)
 
+    def classes(size: int) -> None:  # topics that are drawn by lot: it is the time that counts
+        labels = tuple(["politics", "sport", "business", "technology", "science", "health", "travel", "music"][:size])
+        drawn = FewShotData("bbc_news", seed=work.SEED).drawn
+        texts = [" ".join(e.fields["text_a"].split()[:30]) for e in (*drawn.train, *drawn.unlabeled[:200])]
+        with tempfile.TemporaryDirectory() as folder:
+            path, task = Path(folder, "texts.csv"), Path(folder, "classes.py")
+            with path.open("w", newline="") as file:
+                csv.writer(file).writerows([("text_a", "label"), *zip(texts, itertools.cycle(labels), strict=False)])
+            task.write_text(CLASSES.format(path=str(path), labels=labels))
+            work.ours(PatternTuning, few, task=str(task), k=4, test_size=64)
+
     def patterns(size: int) -> None:
         work.ours(lambda: PatternEnsemble(patterns=list(range(size))), few, test_size=64)
 
@@ -49,6 +68,7 @@ def axes() -> dict[str, tuple[list[int], Make]]:
         "examples a class (ten passes)": ([4, 8, 16, 32], k),
         "tokens a row": ([32, 64, 128, 256], length),
         "label words a class": ([1, 4, 16], words),
+        "classes": ([2, 4, 8], classes),
         "patterns": ([1, 2, 4], patterns),
         "seeds side by side": ([1, 2, 4, 8], seeds),
     }
@@ -87,7 +107,7 @@ def _picture(found: dict[str, dict[int, float]], path: Path) -> None:
 
     figure = Figure(figsize=(6.4, 4.4), layout="constrained")
     panel = figure.subplots()
-    for marker, (name, seconds) in zip("osD^v", found.items(), strict=True):
+    for marker, (name, seconds) in zip("osD^vP", found.items(), strict=True):
         first = next(iter(seconds))
         panel.plot(
             [size / first for size in seconds], [s / seconds[first] for s in seconds.values()], marker=marker,

@@ -2,6 +2,7 @@
 
 import tempfile
 
+import torch
 import work
 from run import Ways
 
@@ -15,6 +16,10 @@ ABOUT = (
     "five seeds of a soft prompt side by side against one after the other (on a GPU the aim is 1.3 times one of them)"
 )
 AIM = 1.0
+PAIRS = (
+    ("side by side", "one after the other", AIM),
+    ("side by side", "one seed", 1.3 if torch.cuda.is_available() else None),
+)
 SEEDS = (13, 21, 42, 87, 100)
 
 

@@ -17,6 +17,8 @@ from prompt_lab.progress import Bars
 
 ABOUT = "seconds from the command to the first step of a suite (aim: 12), and of a cell of one step in a second suite (aim: 1)"
 AIM = None
+SECONDS = {"command to first step": 12.0, "a cell of a second suite": 1.0}
+PAIRS = ()
 SUITE = Path("experiments/suites/quickstart.yaml")
 
 

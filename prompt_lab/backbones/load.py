@@ -9,6 +9,7 @@ from prompt_lab.backbones.backbone import Backbone, DecoderBackbone, Seq2SeqBack
 from prompt_lab.backbones.checkpoint import Checkpoint, Pretrained, revision_of
 from prompt_lab.backbones.reader import Reader
 from prompt_lab.errors import LabError, unknown
+from prompt_lab.stamps import Stamps, stamps
 
 _BACKBONES = {"masked": Backbone, "causal": DecoderBackbone, "seq2seq": Seq2SeqBackbone}
 
@@ -18,13 +19,17 @@ def packaged() -> dict[str, discovery.Entry]:
     return {name.replace("_", "-"): entry for name, entry in discovery.entries("backbone").items()}
 
 
-@lru_cache(maxsize=8)
 def checkpoint(name: str) -> Checkpoint:
-    """Where the backbone of that name comes from; nothing is read yet.
+    """Where the backbone of that name comes from; nothing is read yet. A folder that has changed is another one.
 
     Raises:
         LabError: the name is a path that does not exist, a damaged delta, or nearly the name of a packaged backbone.
     """
+    return _checkpoint(name, stamps([Path(name).expanduser()]))
+
+
+@lru_cache(maxsize=8)
+def _checkpoint(name: str, as_written: Stamps) -> Checkpoint:
     folder = Path(name).expanduser()
     if (folder / delta.FILE).is_file() and not (folder / "config.json").exists():
         base = delta.Adapted.made(folder).base
@@ -50,9 +55,18 @@ def load_reader(name: str) -> Reader:
     return checkpoint(name).reader
 
 
-@lru_cache(maxsize=1)
 def load_backbone(name: str) -> Backbone:
     """A backbone with its weights, in evaluation mode. It is kept: take a ``fresh()`` one of it for each experiment."""
+    return _load_backbone(name, stamps([Path(name).expanduser()]))
+
+
+@lru_cache(maxsize=1)
+def _load_backbone(name: str, as_written: Stamps) -> Backbone:
+    return load_anew(name)
+
+
+def load_anew(name: str) -> Backbone:
+    """A backbone with its weights, in evaluation mode, beside the one that ``load_backbone`` keeps."""
     source = checkpoint(name)
     model, missing = source.model()
     reader = source.reader

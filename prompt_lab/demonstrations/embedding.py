@@ -9,7 +9,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from prompt_lab.backbones.backbone import Backbone
-from prompt_lab.backbones.load import load_backbone
+from prompt_lab.backbones.load import load_anew
 from prompt_lab.batch import Example
 from prompt_lab.data.encoded import collate
 from prompt_lab.data.encoding import Encoder
@@ -52,7 +52,7 @@ def embed(texts: Sequence[str], name: str) -> Tensor:
 def embedder(name: str) -> Backbone:
     """The backbone that embeds, beside the one that an experiment keeps; no random numbers of the process are used up."""
     with torch.random.fork_rng(devices=[]):
-        made = load_backbone.__wrapped__(name)
+        made = load_anew(name)
     return made.requires_grad_(False).to("cuda" if torch.cuda.is_available() else "cpu")
 
 

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Any, Self
 
 import ray
-from ray.exceptions import RayError
+from ray.exceptions import RayError, RayTaskError
 
 from prompt_lab.engines.setting import number
 from prompt_lab.engines.work import Remote, Returned, environment, perform
@@ -68,6 +68,8 @@ class Ray(Remote):
                 number = waiting.pop(ready)
                 try:
                     yield number, ray.get(ready)
+                except RayTaskError as error:
+                    yield number, LabError(f"the task failed: {_last_line(error)}")
                 except RayError as error:
                     yield number, LabError(f"its worker was lost {self.retries + 1} times: {_last_line(error)}")
         finally:

@@ -52,8 +52,7 @@ def perform(group: Sequence[tuple[str, Tree]]) -> list[Returned]:
             if isinstance(one, Exception):
                 found[cell] = Returned(suite.failure(cell, one), {}, said)
             else:
-                there = Path(below) / cell.folder.relative_to(cell.folder.anchor)
-                found[cell] = Returned(one, _contents(there), said)
+                found[cell] = Returned(one, _contents(files.inside(Path(below), cell.folder)), said)
     return [found[cell] for cell in cells]
 
 

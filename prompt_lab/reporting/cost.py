@@ -3,7 +3,7 @@
 import resource
 import sys
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -22,12 +22,12 @@ class Meter(pl.Callback):
     Tokens leave padding out; a model call is one row of tokens read once: an example beside sixteen sets of demonstrations is sixteen.
 
     Args:
-        side_by_side: how many runs share the machine at a time. Seconds are this run's share of theirs; the peak of memory is that
-            of all.
+        side_by_side: how many runs share the machine at a time; the peak of memory is that of all.
+        clock: seconds that this run has had; what it did alone, and its share of what was done for several.
     """
 
-    def __init__(self, side_by_side: int = 1) -> None:
-        self.side_by_side = side_by_side
+    def __init__(self, side_by_side: int = 1, clock: Callable[[], float] = time.perf_counter) -> None:
+        self.side_by_side, self._clock = side_by_side, clock
         self.seconds: dict[str, float] = {}
         self.steps = 0
         self.calls = {"train": 0, "evaluation": 0}
@@ -39,12 +39,11 @@ class Meter(pl.Callback):
     @contextmanager
     def phase(self, name: str) -> Iterator[None]:
         """Add the time that passes inside to a phase."""
-        start = time.perf_counter()
+        start = self._clock()
         try:
             yield
         finally:
-            passed = (time.perf_counter() - start) / self.side_by_side
-            self.seconds[name] = self.seconds.get(name, 0.0) + passed
+            self.seconds[name] = self.seconds.get(name, 0.0) + self._clock() - start
 
     def on_train_end(self, trainer: Any, module: Any) -> None:
         """Count the optimizer steps of a fit, and what it trained, before the module folds what need not be kept."""

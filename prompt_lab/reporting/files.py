@@ -17,10 +17,6 @@ from prompt_lab.trees import difference, identity
 RECORD, FAILURE = "record.json", "failed.json"
 PREDICTIONS, EXAMPLES, STAGES = "predictions.jsonl", "examples.jsonl", "stages.jsonl"
 """What a run's folder holds."""
-_NEEDED = {
-    "paradigm", "strategy", "task", "backbone", "k", "split_seed", "metric", "scores", "trivial", "collapsed", "data", "budget",
-    "cost", "settings",
-}  # fmt: skip
 
 
 class OtherSettings(LabError):
@@ -96,8 +92,17 @@ def check_writable(folder: Path) -> None:
 
 def lock(folder: Path) -> FileLock:
     """The lock of a run's folder: whoever holds it computes that run. It is gone with its process, however that ends."""
-    folder.mkdir(parents=True, exist_ok=True)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        (folder / ".lock").touch()
+    except OSError as error:
+        raise _unwritable(folder, error) from error
     return FileLock(folder / ".lock")
+
+
+def inside(below: Path, path: Path) -> Path:
+    """The place of a path below a folder as if that were the root; one above the current folder stays below it, too."""
+    return below.joinpath(*(part for part in path.relative_to(path.anchor).parts if part != ".."))
 
 
 def sweep(folder: Path) -> None:
@@ -110,19 +115,18 @@ def read_record(path: Path) -> dict[str, Any]:
     """A finished run's record; one of an older schema as it would be written now.
 
     Raises:
-        LabError: it is no JSON, of an unknown schema, or lacks a part.
+        LabError: it is no JSON, of an unknown schema, or a part of it is missing or of another type.
     """
     try:
         record = json.loads(path.read_text(encoding="utf-8"))
         if not isinstance(record, dict):
             raise ValueError("it is no JSON object")
         record = schema.today(record)
+        schema.check(record)
     except (OSError, ValueError) as error:
         raise LabError(
             f"the record {path} cannot be read ({error}). Delete its folder to run this cell again."
         ) from error
-    if missing := _NEEDED - set(record):
-        raise LabError(f"the record {path} lacks {sorted(missing)}. Delete its folder to run this cell again.")
     return record
 
 

@@ -16,6 +16,8 @@ from prompt_lab.errors import LabError
 
 WandbMode = Literal["auto", "online", "offline", "disabled"]
 WAIT_SECONDS = 20
+FINISH_SECONDS = 60
+"""How long a run waits for what is not uploaded yet; it stays on disk, for ``prompt-lab sync``."""
 """How long to wait for W&B's server before a run goes on offline."""
 
 
@@ -89,7 +91,8 @@ class Tracker(Logger):
             WandbLogger, project=project, name=f"{identity['paradigm']}-{identity['split_seed']}", save_dir=folder,
             group=f"{identity['task']}/k{identity['k']}", job_type=identity["paradigm"], tags=words,
             config={**identity, "settings": dict(config)}, reinit="create_new",
-            settings=wandb.Settings(silent=True, console="off", init_timeout=WAIT_SECONDS, login_timeout=WAIT_SECONDS),
+            settings=wandb.Settings(silent=True, console="off", init_timeout=WAIT_SECONDS, login_timeout=WAIT_SECONDS,
+                                    finish_timeout=FINISH_SECONDS, finish_timeout_raises=True),
         )  # fmt: skip
         try:
             if not (offline or _logged_in()):

@@ -9,6 +9,7 @@ from typing import Literal, Protocol
 from prompt_lab import discovery
 from prompt_lab.batch import Example
 from prompt_lab.errors import LabError, unknown
+from prompt_lab.stamps import Stamps, stamps
 from prompt_lab.tasks import poles
 
 Split = Literal["train", "validation", "test", "unlabeled"]
@@ -81,13 +82,17 @@ class Task:
         return self.labels.index(label)
 
 
-@cache
 def load_task(name: str) -> Task:
-    """A task by the name of its file in ``prompt_lab/tasks``, or by the path of a file of the user's own.
+    """A task by the name of its file in ``prompt_lab/tasks``, or by the path of a file of the user's own, as it is now.
 
     Raises:
         LabError: no such task; the message names the nearest ones.
     """
+    return _load_task(name, stamps([name] if name.endswith(".py") else []))
+
+
+@cache
+def _load_task(name: str, as_written: Stamps) -> Task:
     if name.endswith(".py"):
         task = discovery.load_file(Path(name), "TASK")
         if not isinstance(task, Task):

@@ -2,6 +2,7 @@
 
 import random
 import threading
+import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -60,9 +61,9 @@ class Meeting:
         self._there = list(self.members)
 
     def stop(self) -> None:
-        """Let every run end where it next waits."""
+        """Let every run end where it next asks, or waits."""
+        self.is_stopped = True  # at once: who has the baton may keep it for long
         with self.baton:
-            self.is_stopped = True
             self.baton.notify_all()
 
     def leave(self, member: "Member") -> None:
@@ -102,11 +103,17 @@ class Member:
         self._backbone: Backbone | None = None
         self._tokens: tuple[Tensor | None, tuple[int, ...] | None] = None, None
         self.asked: _Asked | None = None
+        self.had = 0.0
+        self._since: float | None = None
 
     @property
     def size(self) -> int:
         """How many runs share the machine."""
         return len(self._meeting.members)
+
+    def clock(self) -> float:
+        """Seconds that the run has had: while it ran, and its share of what was computed for several."""
+        return self.had + (0.0 if self._since is None else time.perf_counter() - self._since)
 
     @property
     def backbone(self) -> Backbone:
@@ -118,9 +125,11 @@ class Member:
     def present(self) -> Iterator[None]:
         """Run, alone among the members, until the end or the next question."""
         with self._meeting.baton:
+            self._since = time.perf_counter()
             try:
                 yield
             finally:
+                self._pause()
                 if self._backbone is not None:
                     self._backbone.company = None
                 self._meeting.leave(self)
@@ -141,6 +150,7 @@ class Member:
 
     def back(self, loss: Tensor) -> None:
         """One way back from the losses of all."""
+        self._stop_if_asked()
         if self._meeting.plan is None:
             loss.backward()
         else:
@@ -150,6 +160,7 @@ class Member:
         def alone() -> Tensor:
             return rows.alone(self.backbone, what, batch, tokens)
 
+        self._stop_if_asked()
         if self._meeting.plan is None or not isinstance(batch, Encoded):
             return alone()
         device = batch.input_ids.device.type
@@ -174,23 +185,37 @@ class Member:
     def _ask(self, key: tuple[Any, ...], given: tuple[Any, ...], answer: Callable[[list["Member"]], list[Any]]) -> Any:
         asked = self.asked = _Asked(key, given)
         meeting, drawn = self._meeting, _drawn()
+        self._pause()
         meeting.call()
         meeting.baton.wait_for(lambda: asked.leads or asked.is_answered or meeting.is_stopped)
+        self._since = time.perf_counter()
         _draw_on(drawn)
-        if meeting.is_stopped:
-            raise Stopped
+        self._stop_if_asked()
         if asked.leads:
             self._answer(asked.leads, answer)
         if isinstance(asked.answer, BaseException):
             raise asked.answer
         return asked.answer
 
+    def _pause(self) -> None:
+        """The next one's time begins."""
+        self.had, self._since = self.clock(), None
+
+    def _stop_if_asked(self) -> None:
+        if self._meeting.is_stopped:
+            raise Stopped
+
     def _answer(self, group: "list[Member]", answer: Callable[[list["Member"]], list[Any]]) -> None:
         found: Sequence[Any]
+        start = time.perf_counter()
         try:
             found = answer(group)
         except Exception as error:
             found = [error] * len(group)
+        passed = time.perf_counter() - start
+        self.had -= passed
+        for member in group:
+            member.had += passed / len(group)
         for member, one in zip(group, found, strict=True):
             assert member.asked is not None
             member.asked.answer, member.asked.is_answered, member.asked.leads = one, True, None
