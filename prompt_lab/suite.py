@@ -171,10 +171,10 @@ def executed(cells: Sequence[Cell], bars: "Bars", below: Path | None = None) -> 
 
 def _let_go(error: BaseException) -> None:
     """Forget what the frames of an error hold, such as the model and the activations of a run for which memory was too small."""
-    traceback.clear_frames(error.__traceback__)
-    for before in (error.__cause__, error.__context__):
-        if before is not None:
-            _let_go(before)
+    left: BaseException | None = error
+    while left is not None:
+        traceback.clear_frames(left.__traceback__)
+        left = left.__context__  # which is its cause, too, where it has one
 
 
 def failure(cell: Cell, error: Exception) -> Tree:

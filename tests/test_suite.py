@@ -1,16 +1,18 @@
 """A grid of runs: what it expands to, and that nothing is lost, done twice or left half done."""
 
+import gc
 import json
 import signal
 import subprocess
 import sys
+import weakref
 from collections import Counter
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from prompt_lab import cli, grid
+from prompt_lab import cli, grid, running
 from prompt_lab.backbones import load, tiny
 from prompt_lab.errors import LabError
 from prompt_lab.reporting import files
@@ -269,6 +271,27 @@ def test_k_too_large_for_one_cell_fails_that_cell(tmp_path: Path, capsys: pytest
     assert "k=9 needs 9 training texts of each label, but 'negative' has 8" in json.loads(failed.read_text())["error"]
     assert "1 run now, 1 failed" in capsys.readouterr().out
     assert [p.parent.parts[-2] for p in stamps(out)] == ["k2"]
+
+
+def test_what_a_failed_run_held_is_let_go_before_the_next(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """An error holds its frames, and they the model: where memory was too small, it would be too small for the next run as well."""
+    path = runs.suite(tmp_path, paradigms=["raises", "pattern_tuning"])
+    alive: weakref.WeakSet[Raises] = weakref.WeakSet()
+    seen: list[int] = []
+    real = running.execute
+
+    def begun(self: Raises) -> None:
+        alive.add(self)
+
+    def watched(*args: Any, **given: Any) -> Any:
+        gc.collect()
+        seen.append(len(alive))
+        return real(*args, **given)
+
+    monkeypatch.setattr(Raises, "on_fit_start", begun)
+    monkeypatch.setattr(running, "execute", watched)
+    assert compare(path, tmp_path / "out") == 1
+    assert seen == [0, 0]
 
 
 # ------------------------------------------------------------------------------------------------- one backbone

@@ -25,7 +25,8 @@ class Adapter(Tuning):
     theirs also reads the residual, which this one does not. ``parallel`` stands beside the feed-forward network, reads what that reads
     and adds to what that gives (He et al. 2022, table 1 and section 4.6). A decoder's cross-attention has none.
 
-    W_up and b_up begin as zeros, so that nothing changes at first; Houlsby et al. (section 2.1) begin near zero.
+    W_up and b_up begin as zeros, so that nothing changes at first; Houlsby et al. (section 2.1) begin near zero, and also train the
+    layers' normalisation, which a ``Mixture`` with ``LayerNorm`` does here.
 
     Args:
         kind: where they stand.
