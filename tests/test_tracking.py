@@ -19,6 +19,7 @@ from prompt_lab.reporting import tracking
 from prompt_lab.running import execute
 
 import runs
+import wandb_server
 
 AFFECTED = "W&B logging"
 
@@ -257,3 +258,21 @@ def test_nobody_is_asked_in_an_empty_home(tmp_path: Path) -> None:
     lines = [line for line in errors.splitlines() if "this run has collapsed" not in line]
     assert [line.split()[0] for line in lines] == ["parameters", "PatternTuning"], "what moves, and nothing else"
     assert list((tmp_path / "out").rglob("offline-run-*/run-*.wandb"))
+
+
+def test_a_server_that_is_lost_on_the_way_does_not_hold_the_run_up(tmp_path: Path) -> None:
+    """W&B itself waits at the end of a run until all is uploaded, however long that takes."""
+    marks = tmp_path / "marks"
+    marks.touch()
+    words = [w for w in runs.words(tmp_path / "out", model="own_paradigms.Slow") if w != "--wandb" and w != "disabled"]
+    with wandb_server.running() as server:
+        given = server.environment(tmp_path / "home") | {"LAB_MARKS": str(marks), "LAB_DELAY": "0.5"}
+        process = runs.Process(tmp_path / "log", *words, "--wandb", "online", **given, WANDB_FINISH_TIMEOUT="2")
+        runs.until(lambda: bool(marks.read_text()))
+        assert len(server.runs) == 1, "it was logged online"
+    code, said, errors = process.wait(60)
+    assert code == 0, errors
+    assert "test/acc" in said
+    assert "W&B logging ends here" in errors
+    assert len(list((tmp_path / "out").rglob("record.json"))) == 1
+    assert list((tmp_path / "out").rglob("run-*/run-*.wandb")), "what was not uploaded is there, to be sent later"

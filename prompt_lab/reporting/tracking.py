@@ -17,7 +17,7 @@ from prompt_lab.errors import LabError
 WandbMode = Literal["auto", "online", "offline", "disabled"]
 WAIT_SECONDS = 20
 FINISH_SECONDS = 60
-"""How long a run waits for what is not uploaded yet; it stays on disk, for ``prompt-lab sync``."""
+"""How long a run waits for what is not uploaded yet, unless WANDB_FINISH_TIMEOUT says; it stays on disk, for ``wandb sync``."""
 """How long to wait for W&B's server before a run goes on offline."""
 
 
@@ -92,7 +92,7 @@ class Tracker(Logger):
             group=f"{identity['task']}/k{identity['k']}", job_type=identity["paradigm"], tags=words,
             config={**identity, "settings": dict(config)}, reinit="create_new",
             settings=wandb.Settings(silent=True, console="off", init_timeout=WAIT_SECONDS, login_timeout=WAIT_SECONDS,
-                                    finish_timeout=FINISH_SECONDS, finish_timeout_raises=True),
+                                    finish_timeout=_patience(), finish_timeout_raises=True),
         )  # fmt: skip
         try:
             if not (offline or _logged_in()):
@@ -188,6 +188,13 @@ class Prefixed(Logger):
     def save(self) -> None:
         """Write what is held back."""
         self._inner.save()
+
+
+def _patience() -> float:
+    try:
+        return float(os.environ.get("WANDB_FINISH_TIMEOUT", FINISH_SECONDS))
+    except ValueError:
+        return FINISH_SECONDS
 
 
 def _warn(error: Exception, consequence: str = "ends here") -> None:
