@@ -49,7 +49,7 @@ test: lint types  ## lint, types and tests
 	$(BIN)/pytest
 
 gpu: $(STAMP)  ## the tests that need a GPU
-	CUDA_VISIBLE_DEVICES=$(or $(CUDA_VISIBLE_DEVICES),0) $(BIN)/pytest tests/gpu
+	CUDA_VISIBLE_DEVICES=$(or $(CUDA_VISIBLE_DEVICES),0) $(BIN)/pytest -n 0 tests/gpu
 
 lint: $(STAMP)  ## ruff: style and format
 	$(BIN)/ruff check .

@@ -106,12 +106,14 @@ class Staging:
             trainer = None
             if not self.done[number:]:
                 trainer, result = self._execute(stage, path, kept)
-            if stage.score:
+            is_over = bool(stage.score)
+            if is_over:
                 trainer = self.data.trainer = None
             else:
                 tested = stage.module
             del stage
-            gc.collect()  # modules and trainers refer to each other: without this, teachers pile up in memory
+            if is_over:
+                gc.collect()  # modules and trainers refer to each other: without this, teachers pile up in memory
         return tested, trainer or self.trainer("", None, 1)
 
     def finish(self) -> None:
