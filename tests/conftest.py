@@ -1,5 +1,6 @@
 """Every test runs offline, on one thread, without an account."""
 
+import gc
 import os
 
 os.environ["HF_HUB_OFFLINE"] = "1"
@@ -14,6 +15,12 @@ import pytest
 collect_ignore_glob = [] if os.environ["CUDA_VISIBLE_DEVICES"] else ["gpu/*"]
 
 ROOT = Path(__file__).parent.parent
+
+
+def pytest_collection_finish() -> None:
+    """Runs look for garbage; what has been imported and collected up to now is none, and need not be gone through each time."""
+    gc.collect()
+    gc.freeze()
 
 
 @pytest.fixture(scope="session")
