@@ -191,5 +191,5 @@ def test_two_prompts_in_the_layers_are_refused() -> None:
 
 def test_hidden_states_have_virtual_tokens_of_their_own() -> None:
     tuning = Mixture([SoftPrompt(length=3), DeepPrompt(length=2, mechanism="hidden_states")])
-    with pytest.raises(LabError, match="beside those at which mechanism: hidden_states"):
+    with pytest.raises(LabError, match="DeepPrompt trains none but those at which"):
         Subject(lambda: PatternTuning(tuning=tuning)).built()

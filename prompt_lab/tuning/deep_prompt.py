@@ -96,8 +96,8 @@ class DeepPrompt(Tuning):
             super().prepare(template, answer, reader)
         elif len(template.virtual) > 1:
             raise LabError(
-                f"template {str(template)!r} has virtual tokens beside those at which mechanism: hidden_states puts its vectors. Use "
-                "mechanism: key_values, beside a SoftPrompt in a Mixture, or leave {soft} out."
+                f"template {str(template)!r} has virtual tokens, and DeepPrompt trains none but those at which mechanism: "
+                "hidden_states puts its vectors. Use mechanism: key_values, beside a SoftPrompt in a Mixture, or leave {soft} out."
             )
         self._reads_head = answer.needs_head
         self._first = reader.first_virtual
