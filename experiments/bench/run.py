@@ -126,8 +126,8 @@ def _picture(bars: list[tuple[str, list[float], float | None]], path: Path) -> N
     every = [value for _, found, aim in bars for value in (*found, *([] if aim is None else [aim]))]
     panel.set_xlim(0.8 * min(every), 1.25 * max(1.0, *every))
     panel.minorticks_off()
-    panel.invert_yaxis()
-    panel.set_xlabel("seconds of the first over seconds of the second (diamond: median, bar: aim); left is quicker")
+    panel.set_ylim(len(bars) - 0.4, -0.6)
+    panel.set_xlabel("seconds of the first over those of the second: left is quicker\n(diamond: median, bar: aim)")
     panel.spines[["top", "right"]].set_visible(False)
     figure.savefig(path, dpi=150)
 
