@@ -88,13 +88,13 @@ def _check(cells: Sequence[Cell], bars: "Bars") -> None:
     bars.begin("check settings", len(cells))
     for cell in cells:
         try:
-            refuse_several(cell.settings.experiment().trainer)
+            _refuse_several(cell.settings.experiment().trainer)
         except LabError as error:
             raise LabError(f"{cell.title}: {error}") from error
         bars.advance()
 
 
-def refuse_several(trainer: Mapping[str, Any]) -> None:
+def _refuse_several(trainer: Mapping[str, Any]) -> None:
     """Raise LabError for a trainer whose run takes several processes: Lightning would start the whole suite in each of them."""
     devices, nodes = trainer.get("devices", 1), trainer.get("num_nodes", 1)
     if str(devices) not in ("1", "auto") or str(nodes) != "1":
