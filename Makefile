@@ -8,6 +8,8 @@ OUT    ?= runs
 export OMP_WAIT_POLICY ?= PASSIVE
 # uv does not read pip's configuration: hand it the folder of local wheels, if there is one
 export UV_FIND_LINKS ?= $(or $(PIP_FIND_LINKS),$(shell $(PYTHON) -m pip config get global.find-links 2>/dev/null))
+# where Python may not keep bytecode as it goes, every start would compile Lightning again: 12 s in place of 5
+COMPILED := $(if $(PYTHONDONTWRITEBYTECODE),--compile-bytecode)
 
 .DEFAULT_GOAL := help
 .PHONY: help setup compare report list fit predict new pretrain test gpu lint types format bench clean
@@ -20,7 +22,7 @@ setup: $(STAMP)  ## make .venv and install, pinned by .ci/constraints.txt
 $(STAMP): pyproject.toml .ci/constraints.txt
 	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	@$(BIN)/python -m pip install --quiet uv \
-	  && $(BIN)/uv pip install --python $(BIN)/python --constraint .ci/constraints.txt --editable '.[dev]' \
+	  && $(BIN)/uv pip install $(COMPILED) --python $(BIN)/python --constraint .ci/constraints.txt --editable '.[dev]' \
 	  || $(BIN)/python -m pip install --constraint .ci/constraints.txt torch --editable '.[dev]'
 	@touch $@
 

@@ -61,6 +61,8 @@ class Encoded:
         tokens: how many tokens the model reads, padding left out.
         soft: [B, C] a probability for each label, where examples have them (zeros for one that has not); as sealed as labels are.
         view: [B] which of its views an example is shown in, where an encoder has several and shows one; None where all are shown.
+        share: of a training batch that is a part of a larger one, shared out over devices or read in parts: what the mean over its
+            examples counts in the mean over all parts, 1 where these are of one size.
     """
 
     input_ids: "torch.Tensor"
@@ -73,6 +75,7 @@ class Encoded:
     tokens: int = 0
     soft: "torch.Tensor | None" = None
     view: "torch.Tensor | None" = None
+    share: float = 1.0
 
     def to(self, device: "torch.device | str", non_blocking: bool = False) -> "Encoded":
         """The same batch on another device (Lightning calls this)."""

@@ -32,6 +32,14 @@ class ProgressCallback(pl.Callback):
         self._bars.advance()
 
 
+class Shares(pl.Callback):
+    """Lets a part of a batch count by its size, where devices or micro-batches cannot share the batch evenly."""
+
+    def on_train_batch_start(self, trainer: pl.Trainer, module: Any, batch: Any, batch_idx: int) -> None:
+        """A part is about to be learnt."""
+        module.share = batch.share
+
+
 class BestValidation(pl.Callback):
     """Goes back, at the end of a fit, to the earliest state with the highest ``val/acc`` (LM-BFF's ``dev_k``).
 

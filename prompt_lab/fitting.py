@@ -12,7 +12,7 @@ from lightning.pytorch.loggers import Logger
 from torch import Tensor
 
 from prompt_lab.batch import Example
-from prompt_lab.callbacks import BestValidation, ProgressCallback
+from prompt_lab.callbacks import BestValidation, ProgressCallback, Shares
 from prompt_lab.data.few_shot import FewShotData
 from prompt_lab.experiment import Experiment
 from prompt_lab.paradigms import Paradigm
@@ -51,7 +51,11 @@ class Fitting:
 
     def trainer(self, stage: str, steps: int | None, parts: int = 1) -> pl.Trainer:
         """The trainer of one stage, whose curves stand under its name, and which steps once all parts of a batch are read."""
-        callbacks: list[pl.Callback] = [self.meter, ProgressCallback(self.bars, f"{self.title} {stage}".strip())]
+        callbacks: list[pl.Callback] = [
+            self.meter,
+            Shares(),
+            ProgressCallback(self.bars, f"{self.title} {stage}".strip()),
+        ]
         if regime(self.experiment.run.select).keeps_best:
             callbacks.append(BestValidation())
         given = self.experiment.trainer

@@ -11,12 +11,17 @@ from prompt_lab import folding
 class Learner(pl.LightningModule):
     """Keeps only what moves in its checkpoints, and clips gradients whatever the optimizer and precision."""
 
+    share = 1.0
+    """What the gradient of the batch that is learnt counts in the mean over all parts of a larger one (``Encoded.share``)."""
+
     def moved_state(self) -> dict[str, Tensor]:
         """What training moves, by name: all that must be stored beside the backbone."""
         return folding.moved(self)
 
     def backward(self, loss: Tensor, *args: Any, **kwargs: Any) -> None:
         """Gradients of a loss; together with those of the runs that the backbone was read with, if there are some."""
+        if self.share != 1:
+            loss = loss * self.share
         company = getattr(getattr(self, "backbone", None), "company", None)
         if company is None:
             super().backward(loss, *args, **kwargs)

@@ -63,7 +63,7 @@ def test_the_same_from_fewer_tokens(name: str) -> None:
     with torch.inference_mode(), Seen(backbone) as seen:
         close(backbone.slot_logits(batch), slots)
         found = backbone.hidden(batch)
-    assert seen.tokens == 2 * (SHARED + 3 * 7)
+    assert seen.tokens == SHARED + 2 * 3 * 7, "the second pass knows what is in front"
     is_there = batch.attention_mask.bool()
     close(found[is_there], hidden[is_there])
 
@@ -92,7 +92,7 @@ def test_how_much_is_shared() -> None:
 @pytest.mark.parametrize("kind", ["tiny-masked", "tiny-causal", "tiny-seq2seq"])
 def test_who_reads_it_once(kind: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """A causal model without gradients, to which nothing was added that might look at a row as a whole."""
-    monkeypatch.setattr(of_backbones, "read_once", _refused)
+    monkeypatch.setattr(front.Front, "read_once", _refused)
     plain, added = load_backbone(kind).fresh().eval(), load_backbone(kind).fresh().eval()
     Lora(rank=1).apply(added)
     batch = replace(rows(), decoder_input_ids=torch.full((3, 27), 5) if kind == "tiny-seq2seq" else None)
@@ -117,11 +117,12 @@ def shown() -> Paradigm:
 
 
 def test_demonstrations_in_front_are_read_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    said = []
+    said, once = [], front.Front.read_once
+    read: list[int] = []
+    monkeypatch.setattr(front.Front, "read_once", lambda *args: read.append(1) or once(*args))
     for least in (8, 10**6):
+        read.clear()
         monkeypatch.setattr(of_backbones, "LEAST", least)
-        read = []
-        monkeypatch.setattr(of_backbones, "read_once", lambda *args: read.append(1) or front.read_once(*args))  # noqa: B023
         data = Subject(shown, "tiny-causal").data()
         data.k = 1
         one = runs.of(shown(), data, tmp_path / str(least))
@@ -131,3 +132,85 @@ def test_demonstrations_in_front_are_read_once(tmp_path: Path, monkeypatch: pyte
         lines = runs.lines(one.folder / "predictions.jsonl")
         said.append(torch.tensor([row["log_probabilities"] for row in lines]))
     close(*said)
+
+
+# ------------------------------------------------------------------------------------------------- kept for the next batch
+
+
+@pytest.mark.parametrize("name", CAUSAL)
+def test_the_next_batch_reads_no_text_in_front(name: str) -> None:
+    backbone, batch = made(name).fresh(), rows()
+    other = replace(batch, input_ids=torch.cat([batch.input_ids[:, :SHARED], batch.input_ids[:, SHARED:].flip(1)], 1))
+    with torch.inference_mode():
+        alone = made(name).fresh().hidden(other)
+        backbone.hidden(batch)
+        with Seen(backbone) as seen:
+            close(backbone.hidden(other), alone)
+    assert seen.tokens == 3 * 7
+    assert backbone.memory.front.hits == 1
+
+
+def test_what_changes_is_read_again() -> None:
+    """Other tokens, another precision, weights that have been written to or moved, a layer that draws numbers."""
+    backbone, batch = made("llama").fresh(), rows()
+    kept = backbone.memory.front
+
+    def is_known(**given: Any) -> bool:
+        before = kept.hits
+        with torch.no_grad():
+            backbone.hidden(replace(batch, **given))
+        return kept.hits > before
+
+    assert not is_known()
+    assert is_known()
+    ids = batch.input_ids.clone()
+    ids[:, 3] = 7
+    assert not is_known(input_ids=ids), "a token in front"
+    assert not is_known()
+    with torch.autocast("cpu", torch.bfloat16):
+        assert not is_known()
+    assert not is_known(), "what was made in half the bits is not for others"
+    weight = next(backbone.parameters())
+    with torch.no_grad():
+        weight.mul_(1.0)
+    assert not is_known(), "a weight was written to"
+    assert is_known()
+    weight.data = weight.data.clone()
+    assert not is_known(), "a weight lies elsewhere"
+    backbone.train()
+    assert not is_known()
+    assert not is_known(), "nothing is kept of what is drawn"
+    backbone.eval()
+    assert not is_known()
+    assert is_known()
+
+
+def test_a_copy_keeps_its_own() -> None:
+    backbone, batch = made("gpt2").fresh(), rows()
+    with torch.no_grad():
+        backbone.hidden(batch)
+        twin = backbone.fresh()
+        twin.hidden(batch)
+    assert twin.memory.front is not backbone.memory.front
+    assert twin.memory.front.hits == 0
+
+
+def test_texts_that_begin_alike_by_chance() -> None:
+    backbone, batch = made("gpt2").fresh(), rows()
+    longer = replace(batch, input_ids=batch.input_ids.clone())
+    longer.input_ids[:, SHARED] = 5
+    assert front.shared(longer) == SHARED + 1
+    with torch.inference_mode():
+        wanted = made("gpt2").fresh().hidden(longer)
+        backbone.hidden(batch)
+        close(backbone.hidden(longer), wanted)
+        assert backbone.memory.front.hits == 1, "what is known of twenty tokens serves for twenty-one"
+
+
+def test_what_is_too_large_is_not_kept() -> None:
+    backbone, batch = made("gpt2").fresh(), rows()
+    backbone.memory.front = front.Front(limit=64)
+    with torch.no_grad():
+        backbone.hidden(batch)
+        backbone.hidden(batch)
+    assert backbone.memory.front.hits == 0

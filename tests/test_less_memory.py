@@ -53,6 +53,16 @@ class Crowded(PatternTuning):
         return super().training_step(batch, batch_idx)
 
 
+class Noted(PatternTuning):
+    """Notes the gradient of its first step."""
+
+    gradient: dict[str, torch.Tensor]
+
+    def on_before_optimizer_step(self, optimizer: Any) -> None:
+        if not self.global_step:
+            self.gradient = {n: p.grad.clone() for n, p in self.named_parameters() if p.grad is not None}
+
+
 def experiment(
     out: Path, tuning: str = "full", kind: str = "tiny-masked", make: Any = PatternTuning, **run: Any
 ) -> Experiment:
@@ -71,6 +81,15 @@ def same(one: Experiment, other: Experiment) -> bool:
     return all(torch.allclose(states[0][name], states[1][name], atol=1e-4) for name in states[0])
 
 
+def same_gradient(one: Experiment, other: Experiment) -> bool:
+    """That of the first step: what AdamW makes of it hides how large it was."""
+    mine, theirs = one.paradigm.gradient, other.paradigm.gradient  # type: ignore[attr-defined]
+    largest = max(float(g.abs().max()) for g in mine.values())
+    assert largest > 1e-3
+    assert mine.keys() == theirs.keys()
+    return all(torch.allclose(mine[name], theirs[name], atol=1e-5 * largest) for name in mine)
+
+
 # ------------------------------------------------------------------------------------------------- computed again
 
 
@@ -81,9 +100,9 @@ def same(one: Experiment, other: Experiment) -> bool:
 def test_checkpointing_changes_no_numbers(
     tuning: str, kind: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    plain, _ = finished(tmp_path / "plain", tuning, kind)
+    plain, _ = finished(tmp_path / "plain", tuning, kind, Noted)
     calls: list[int] = []
-    made = experiment(tmp_path / "again", tuning, kind, gradient_checkpointing=True)
+    made = experiment(tmp_path / "again", tuning, kind, Noted, gradient_checkpointing=True)
     start = made.paradigm.on_train_start
 
     def counted() -> None:
@@ -95,6 +114,7 @@ def test_checkpointing_changes_no_numbers(
     made.paradigm.on_train_start = counted  # type: ignore[method-assign]
     execute(made, Bars())
     assert same(plain, made)
+    assert same_gradient(plain, made)
     assert sum(calls) == 2 * 3, "three steps, each forward and once more on the way back"
 
 
@@ -106,15 +126,21 @@ def test_a_model_that_cannot_is_named(tmp_path: Path) -> None:
 # ------------------------------------------------------------------------------------------------- in parts
 
 
+@pytest.mark.parametrize("examples", [4, 3])
 @pytest.mark.parametrize("parts", [2, 4])
-def test_parts_of_a_batch_give_the_gradient_of_all(parts: int, tmp_path: Path) -> None:
-    whole, record = finished(tmp_path / "whole")
-    made, other = finished(tmp_path / "parts", micro_batches=parts)
-    assert same(whole, made)
-    assert record["cost"]["steps"] == other["cost"]["steps"] == 3
-    assert record["cost"]["tokens"] == other["cost"]["tokens"]
-    assert [stage.get("micro_batches") for stage in other["stages"]] == [parts]
-    assert "micro_batches" not in record["stages"][0]
+def test_parts_of_a_batch_give_the_gradient_of_all(parts: int, examples: int, tmp_path: Path) -> None:
+    """Three examples are read as two and one, or one by one beside a row that counts for nothing."""
+    made = [experiment(tmp_path / name, make=Noted) for name in ("whole", "parts")]
+    made[1].run.micro_batches = parts
+    records = []
+    for one in made:
+        one.data = one.data.trained_on(one.data.drawn.train[:examples])
+        records.append(execute(one, Bars()))
+    assert same_gradient(*made)
+    assert [record["cost"]["steps"] for record in records] == [3, 3]
+    assert [record["stages"][0].get("micro_batches") for record in records] == [None, parts]
+    if examples == 4:
+        assert records[0]["cost"]["tokens"] == records[1]["cost"]["tokens"]
 
 
 def test_parts_are_found(tmp_path: Path) -> None:
@@ -142,15 +168,23 @@ def test_parts_that_make_no_sense_are_refused(parts: int, message: str, tmp_path
 
 
 def test_parts_and_devices_share_the_same_batches() -> None:
-    plain = list(ShuffledBatches(10, 8, 13))
-    assert [len(batch) for batch in plain] == [8, 2]
-    shared = [list(ShuffledBatches(10, 8, 13, (rank, 2), 2)) for rank in range(2)]
-    assert [[len(part) for part in parts] for parts in shared] == [[2, 2, 1, 1]] * 2
+    plain = list(ShuffledBatches(13, 8, 13))
+    assert [(len(batch.rows), batch.share) for batch in plain] == [(8, 1), (5, 1)]
+    shared = [list(ShuffledBatches(13, 8, 13, (rank, 2), 2)) for rank in range(2)]
+    assert [[len(part.rows) for part in parts] for parts in shared] == [[2, 2, 2, 1], [2, 2, 1, 1]]
     for number, batch in enumerate(plain):
-        together = sorted(row for parts in shared for part in parts[2 * number : 2 * number + 2] for row in part)
-        filled = batch + [batch[i % len(batch)] for i in range(-len(batch) % 4)]
-        assert together == sorted(filled)
-    assert len(ShuffledBatches(10, 8, 13, (0, 2), 2)) == 4
+        parts = [part for own in shared for part in own[2 * number : 2 * number + 2]]
+        assert sorted(row for part in parts for row in part.rows) == sorted(batch.rows)
+        weights = [part.share / (4 * len(part.rows)) for part in parts]
+        assert weights == pytest.approx([1 / len(batch.rows)] * 4), "every row counts alike in the mean over parts"
+    assert len(ShuffledBatches(13, 8, 13, (0, 2), 2)) == 4
+
+
+def test_a_part_without_rows_counts_for_nothing() -> None:
+    parts = [part for rank in range(2) for part in ShuffledBatches(3, 8, 13, (rank, 2), 2)]
+    assert sorted(part.share for part in parts) == [0, 4 / 3, 4 / 3, 4 / 3]
+    assert all(len(part.rows) == 1 for part in parts)
+    assert len({part.rows[0] for part in parts if part.share}) == 3
 
 
 # ------------------------------------------------------------------------------------------------- in half the bits

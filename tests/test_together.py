@@ -18,6 +18,7 @@ from prompt_lab.paradigms.pattern_tuning import PatternTuning
 from prompt_lab.progress import Bars
 from prompt_lab.running import execute
 from prompt_lab.testing.subject import Subject
+from prompt_lab.together import rows
 from prompt_lab.together.grouping import groups
 from prompt_lab.together.meeting import Meeting, Stopped
 from prompt_lab.tuning.adapter import Adapter
@@ -70,6 +71,20 @@ def passes(monkeypatch: pytest.MonkeyPatch) -> list[int]:
 
 
 # ------------------------------------------------------------------------------------------------- the same, in fewer passes
+
+
+def test_frozen_weights_are_shared_as_soon_as_a_run_has_them(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Two copies of a backbone are there at a time, however many runs."""
+    places: list[tuple[int, int]] = []
+    real = rows.plan
+
+    def counted(backbones: Any, most: float) -> Any:
+        places.append((len(backbones), len({b.embeddings().weight.data_ptr() for b in backbones})))
+        return real(backbones, most)
+
+    monkeypatch.setattr(rows, "plan", counted)
+    beside([soft(tmp_path, seed) for seed in SEEDS])
+    assert places == [(2, 2), (2, 2), (3, 1)]
 
 
 def test_one_pass_reads_the_batches_of_all(tmp_path: Path, passes: list[int]) -> None:

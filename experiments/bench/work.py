@@ -73,7 +73,7 @@ def bare(module: Paradigm, model: torch.nn.Module, forward: Callable[[Encoded], 
         for batch in batches:
             if done == STEPS:
                 break
-            inputs = collate([rows[i] for i in batch], module.reader)
+            inputs = collate([rows[i] for i in batch.rows], module.reader)
             F.cross_entropy(forward(inputs), inputs.label).backward()
             torch.nn.utils.clip_grad_norm_(module.parameters(), CLIP)
             optimizer.step()

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from prompt_lab.backbones.eight_bits import to_eight_bits
-from prompt_lab.backbones.front import LEAST, read_once, shared
+from prompt_lab.backbones.front import LEAST, shared
 from prompt_lab.backbones.memory import Memory
 from prompt_lab.backbones.quick import forget, quick
 from prompt_lab.backbones.reader import Reader
@@ -362,7 +362,7 @@ class DecoderBackbone(Backbone):
             return nullcontext()
         if self.pretrained != {name for name, _ in self.named_parameters()}:
             return nullcontext()
-        return read_once(self._last_body(), length)
+        return self.memory.front.read_once(self._last_body(), length)
 
     @property
     def _keeps_keys(self) -> bool:

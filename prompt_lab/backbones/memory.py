@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor, nn
 
+from prompt_lab.backbones.front import Front
 from prompt_lab.backbones.layers import layers_of
 from prompt_lab.backbones.standing import standing_in
 from prompt_lab.batch import Inputs
@@ -37,11 +38,13 @@ class Memory:
         size: bytes that are kept now.
         layers: that may be skipped; none where there are two stacks, or no list of layers.
         hits: passes that began late.
+        front: what a causal body has made of the text that a batch began with.
     """
 
     def __init__(self, backbone: "Backbone", limit: int = LIMIT) -> None:
         self.depth = 0
         self.hits = 0
+        self.front = Front()
         self._backbone = backbone
         self.layers = _layers(backbone)
         self._limit = limit

@@ -14,7 +14,7 @@ from torch.utils.data import DataLoader
 from prompt_lab.batch import Example
 from prompt_lab.data.batching import mixed, refuse_below_one, refuse_uneven
 from prompt_lab.data.encoded import EncodedExample, Encodes, collate, encoded
-from prompt_lab.data.passes import Passes, Rows, ShuffledBatches
+from prompt_lab.data.passes import Passes, Rows, ShuffledBatches, shared_batch
 from prompt_lab.data.reading import read
 from prompt_lab.data.sampling import Draw, K, ValidationSize, draw, fingerprint, shuffled
 from prompt_lab.errors import LabError
@@ -224,7 +224,10 @@ class FewShotData(pl.LightningDataModule):
         _ = self.drawn
 
     def train_dataloader(self) -> DataLoader[Any]:
-        """Batches in a new order every epoch; the orders follow from ``order_seed`` alone."""
+        """Batches in a new order every epoch; the orders follow from ``order_seed`` alone.
+
+        The loader's items are whole batches, since Lightning makes batch samplers anew when it evaluates.
+        """
         refuse_uneven(self.batch_size, self._rank_and_world()[1], self.parts)
         encoder, train, beside = self._encoder(), self.drawn.train, self.beside
         part = self._rank_and_world()
@@ -233,7 +236,10 @@ class FewShotData(pl.LightningDataModule):
         if beside:
             others = ShuffledBatches(len(beside), self.batch_size, self.order_seed, part, self.parts)
         sampler = Passes(batches, others, offset=len(train))
-        return self._loader(Rows(encoder, (*train, *beside), self.order_seed), encoder, sampler)
+        rows = Rows(encoder, (*train, *beside), self.order_seed)
+        return DataLoader(
+            rows, batch_size=None, sampler=sampler, collate_fn=partial(shared_batch, reader=encoder.reader)
+        )
 
     def val_dataloader(self) -> DataLoader[Any]:
         """The validation examples, all on every device."""
@@ -255,9 +261,5 @@ class FewShotData(pl.LightningDataModule):
         """Batches of one device's share; where there are fewer rows than devices, some read the first row again."""
         rows = sorted(rows, key=lambda row: -row.length)
         rows = rows[part[0] :: part[1]] or rows[:1]
-        batches = [rows[i : i + self.eval_batch_size] for i in range(0, len(rows), self.eval_batch_size)]
-        return self._loader(batches, encoder)
-
-    def _loader(self, batches: Any, encoder: Encodes, sampler: Any = None) -> DataLoader[Any]:
-        """A loader whose items are whole batches, since Lightning makes batch samplers anew when it evaluates."""
-        return DataLoader(batches, batch_size=None, sampler=sampler, collate_fn=partial(collate, reader=encoder.reader))
+        batches: Any = [rows[i : i + self.eval_batch_size] for i in range(0, len(rows), self.eval_batch_size)]
+        return DataLoader(batches, batch_size=None, collate_fn=partial(collate, reader=encoder.reader))

@@ -72,21 +72,23 @@ def draw(
     split = validation_pool is not None
     if not split:  # a repeated text would come to stand on both sides
         pool = list({e.key: e for e in pool}.values())
-    ordered = [_ordered(pool, c, seed) for c in range(len(labels))]
+    pool = shuffled(pool, seed)
+    ordered = [_of_label(pool, c) for c in range(len(labels))]
     if k == "full":
         train, validation = _all(ordered, validation_pool)
         _refuse_larger(len(train), len(validation), size)
     else:
         per_class = k if size == "k" else 10 * k
         heads = [o if split else o[0::2] for o in ordered]
-        tails = [_ordered(validation_pool or (), c, seed) if split else o[1::2] for c, o in enumerate(ordered)]
+        own = shuffled(validation_pool or (), seed)
+        tails = [_of_label(own, c) if split else o[1::2] for c, o in enumerate(ordered)]
         _refuse_too_few(heads, labels, k, "training", shared=not split)
         _refuse_too_few(tails, labels, k, "validation", shared=not split)
         train = [e for o in heads for e in o[:k]]
         validation = [e for o in tails for e in o[:per_class]]
     used = {e.key for e in (*train, *validation)}
-    rest = shuffled((Example(e.fields, None, e.origin) for e in pool if e.key not in used), seed)
-    return Draw(tuple(train), tuple(validation), tuple(rest))
+    rest = tuple(Example(e.fields, None, e.origin) for e in pool if e.key not in used)
+    return Draw(tuple(train), tuple(validation), rest)
 
 
 def shuffled(examples: Iterable[Example], seed: int) -> list[Example]:
@@ -94,8 +96,8 @@ def shuffled(examples: Iterable[Example], seed: int) -> list[Example]:
     return sorted(examples, key=lambda e: hashlib.sha256(f"{seed}\n{e.key}".encode()).digest())
 
 
-def _ordered(pool: Sequence[Example], label: int, seed: int) -> list[Example]:
-    return shuffled((e for e in pool if e.label == label), seed)
+def _of_label(examples: Sequence[Example], label: int) -> list[Example]:
+    return [e for e in examples if e.label == label]
 
 
 def _all(

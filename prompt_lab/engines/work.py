@@ -1,6 +1,7 @@
 """What a worker does with a group of cells, and how its files come home."""
 
 import os
+import sys
 import tempfile
 from abc import ABC, abstractmethod
 from collections.abc import Collection, Iterator, Mapping, Sequence
@@ -15,6 +16,8 @@ from prompt_lab.progress import Bars
 from prompt_lab.reporting import files
 from prompt_lab.trees import Tree
 
+_OTHER_FILES = 256
+"""What a process has open beside the locks of cells."""
 PASSED_ON = ("HF_", "WANDB_", "OMP_", "TOKENIZERS_")
 """What the names of environment variables begin with that workers get."""
 
@@ -65,6 +68,7 @@ class Remote(ABC):
 
     def run(self, groups: Sequence[Sequence[Cell]], bars: Bars, outcome: suite.Outcome) -> Collection[Cell]:
         """Run what no other process has in hand; the cells that are done with."""
+        _allow_open(sum(map(len, groups)))
         done: set[Cell] = set()
         given: list[list[Cell]] = []
         locks: list[ExitStack] = []
@@ -89,6 +93,27 @@ class Remote(ABC):
                     suite.tell(cell, one.found, bars, outcome)
                 locks[number].close()
         return done
+
+
+def _allow_open(locks: int) -> None:
+    """Let this process have the lock of every cell open at a time, which may be more files than it is allowed by default.
+
+    Raises:
+        LabError: it may not have so many.
+    """
+    if sys.platform == "win32":
+        return  # there is no such limit
+    import resource
+
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = locks + _OTHER_FILES
+    if soft != resource.RLIM_INFINITY and soft < wanted:
+        if hard != resource.RLIM_INFINITY and hard < wanted:
+            raise LabError(
+                f"handing out {locks} runs takes a lock on each, and this process may have {hard} files open. Raise that limit "
+                "(`ulimit -Hn`), or cut the suite in two."
+            )
+        resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
 
 
 def environment() -> dict[str, str]:

@@ -95,7 +95,7 @@ class Meter(pl.Callback):
 
     def gather(self, trainer: pl.Trainer) -> None:
         """Add up what all devices counted, and take the highest peak of memory among them."""
-        self.peak = peak_memory()
+        self.peak = peak_memory(trainer.strategy.root_device)
         if trainer.world_size == 1:
             return
         mine: tuple[Any, ...] = (self.calls, self.tokens, self.peak)
@@ -149,10 +149,10 @@ def _reset_peak() -> None:
             return  # the peak is then that of the whole process, an upper bound
 
 
-def peak_memory() -> int:
-    """Bytes: of the GPU's allocations where there is one, else of this process."""
-    if torch.cuda.is_available():
-        return torch.cuda.max_memory_allocated()
+def peak_memory(device: torch.device) -> int:
+    """Bytes: of a GPU's allocations where that is what computed, else of this process."""
+    if device.type == "cuda":
+        return torch.cuda.max_memory_allocated(device)
     status = Path("/proc/self/status")
     if status.exists():
         line = next((x for x in status.read_text().splitlines() if x.startswith("VmHWM")), None)

@@ -13,12 +13,13 @@ from lightning.pytorch.loggers import CSVLogger, Logger
 from lightning.pytorch.utilities import rank_zero_only
 
 from prompt_lab.errors import LabError
+from prompt_lab.reporting.environment import environment
 
 WandbMode = Literal["auto", "online", "offline", "disabled"]
 WAIT_SECONDS = 20
+"""How long to wait for W&B's server before a run goes on offline."""
 FINISH_SECONDS = 60
 """How long a run waits for what is not uploaded yet, unless WANDB_FINISH_TIMEOUT says; it stays on disk, for ``wandb sync``."""
-"""How long to wait for W&B's server before a run goes on offline."""
 
 
 def loggers(
@@ -68,7 +69,8 @@ def _silent_wandb() -> Any:
 class Tracker(Logger):
     """Lightning's ``WandbLogger``, except that an error of W&B's ends the logging and not the run.
 
-    Group is task and K, job type the paradigm, name paradigm and seed.
+    Group is task and K, job type the paradigm, name paradigm and seed. Versions of libraries are in the configuration; W&B would list
+    all packages again for every run, which takes as long as a few steps of training.
     """
 
     def __init__(
@@ -90,9 +92,9 @@ class Tracker(Logger):
         make = partial(
             WandbLogger, project=project, name=f"{identity['paradigm']}-{identity['split_seed']}", save_dir=folder,
             group=f"{identity['task']}/k{identity['k']}", job_type=identity["paradigm"], tags=words,
-            config={**identity, "settings": dict(config)}, reinit="create_new",
+            config={**identity, "settings": dict(config), "environment": environment()}, reinit="create_new",
             settings=wandb.Settings(silent=True, console="off", init_timeout=WAIT_SECONDS, login_timeout=WAIT_SECONDS,
-                                    finish_timeout=_patience(), finish_timeout_raises=True),
+                                    finish_timeout=_patience(), finish_timeout_raises=True, x_save_requirements=False),
         )  # fmt: skip
         try:
             if not (offline or _logged_in()):

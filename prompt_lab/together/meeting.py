@@ -71,6 +71,10 @@ class Meeting:
         self._there.remove(member)
         self.call()
 
+    def first(self) -> "Member":
+        """The first of those that are there and have their backbone."""
+        return next(m for m in self._there if m.has_backbone)
+
     def call(self) -> None:
         """Name those that are to answer, if all wait."""
         waiting = [(m, m.asked) for m in self._there]
@@ -116,6 +120,11 @@ class Member:
         return self.had + (0.0 if self._since is None else time.perf_counter() - self._since)
 
     @property
+    def has_backbone(self) -> bool:
+        """Whether its run is that far."""
+        return self._backbone is not None
+
+    @property
     def backbone(self) -> Backbone:
         """Its run's."""
         assert self._backbone is not None
@@ -138,6 +147,10 @@ class Member:
         """Begin to ask, once all others are as far; where the runs do not fit together, every one computes by itself."""
         self._backbone = paradigm.backbone
         self._backbone.company = self
+        if (first := self._meeting.first()) is not self:
+            rows.plan(
+                [first.backbone, self._backbone], self._meeting.most
+            )  # frees this one's frozen weights: two copies at a time
         self._ask(_SIT, (), self._settle)
 
     def hidden(self, batch: Inputs) -> Tensor:
@@ -163,6 +176,9 @@ class Member:
         self._stop_if_asked()
         if self._meeting.plan is None or not isinstance(batch, Encoded):
             return alone()
+        rows.share(
+            self._meeting.plan, [self._meeting.first().backbone, self.backbone]
+        )  # it may have come to a GPU just now
         device = batch.input_ids.device.type
         if device == "cpu" and not torch.is_grad_enabled():
             return (

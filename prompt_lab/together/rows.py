@@ -56,7 +56,7 @@ def plan(backbones: Sequence[Backbone], most: float = MOST) -> Plan | None:
     own = tuple(dict.fromkeys(_owner(first, name) for name in parameters[0] if name in moving or name not in alike))
     shared = tuple(n for n in parameters[0] if not any(n.startswith(f"{path}.") for path in own))
     found = Plan(own, shared)
-    _share(found, backbones)
+    share(found, backbones)
     return found
 
 
@@ -68,7 +68,7 @@ def read(
     Raises:
         Apart: a module of the runs' own reads something that has no rows.
     """
-    _share(plan, backbones)
+    share(plan, backbones)
     whole = joined(batches, backbones[0].reader.pad_id)
     sizes = [len(b.input_ids) for b in batches]
     with _each_its_own(plan, backbones, sizes):
@@ -85,7 +85,9 @@ def alone(backbone: Backbone, what: str, batch: Any, tokens: Tensor | None) -> T
 
 
 def _same(one: nn.Parameter, other: nn.Parameter) -> bool:
-    return one is other or (not one.requires_grad and one.device == other.device and torch.equal(one, other))
+    if one is other or one.requires_grad or one.device != other.device:
+        return one is other
+    return one.data_ptr() == other.data_ptr() or torch.equal(one, other)
 
 
 def _owner(backbone: Backbone, name: str) -> str:
@@ -99,7 +101,7 @@ def _owner(backbone: Backbone, name: str) -> str:
     return next(p for p in reversed(steps) if not isinstance(backbone.get_submodule(p), holders))
 
 
-def _share(plan: Plan, backbones: Sequence[Backbone]) -> None:
+def share(plan: Plan, backbones: Sequence[Backbone]) -> None:
     """Let all hold the first one's frozen numbers, where they are on one device; Lightning moves each to its device by itself."""
     if not plan.shared:
         return
