@@ -39,6 +39,8 @@ class Run:
             linear layers a quarter (Dettmers et al. 2022, by bitsandbytes). Both need mixed precision.
         micro_batches: how many parts a batch is read in, one after the other: the same gradient in less memory. ``auto`` doubles them
             whenever the GPU's memory is not enough, and begins the fit anew.
+        shard_frozen: of several devices, each keeps a part of what is frozen in the layers, and gathers a layer's while it computes
+            that (see ``sharding``): for models that are too large for one of them.
         save_model: keep what moved as ``delta.safetensors`` beside the record.
         score_stages: test the modules of earlier stages too, such as PET's teachers; their labels are compared at the end as well.
         out: folder of all results.
@@ -57,6 +59,7 @@ class Run:
     gradient_checkpointing: bool = False
     frozen_weights: FrozenWeights = "float32"
     micro_batches: int | Literal["auto"] = 1
+    shard_frozen: bool = False
     save_model: bool = True
     score_stages: bool = False
     out: str = "runs"
@@ -116,7 +119,7 @@ class Experiment:
         """
         _check_seeds(seed=self.data.seed, init_seed=self.run.init_seed, order_seed=self.run.order_seed)
         _check_strategy(str(self.trainer.get("strategy", "auto")))
-        make_trainer(self.trainer, logger=False)
+        self._check_devices(make_trainer(self.trainer, logger=False).world_size)
         if self.run.frozen_weights != "float32" and not str(self.trainer.get("precision", "")).endswith("mixed"):
             raise LabError(
                 f"frozen_weights: {self.run.frozen_weights} needs mixed precision, such as --trainer.precision bf16-mixed: "
@@ -137,8 +140,32 @@ class Experiment:
         for candidate in self.candidates:
             replace(candidate(), below=self.below).check()
 
+    def _check_devices(self, number: int) -> None:
+        """Refuse what needs several devices or cannot be done on them."""
+        run = self.run
+        if run.micro_batches == "auto" and number > 1:
+            raise LabError(
+                f"micro_batches: auto tries what fits, and {number} devices would wait for the one that has not enough memory. Try it "
+                "on one device, and give these that number."
+            )
+        if not run.shard_frozen:
+            return
+        if number == 1:
+            raise LabError(
+                "shard_frozen shares out what is frozen over several devices, and the trainer has one. Give it more, with "
+                "--trainer.devices 2 --trainer.strategy ddp, or leave it out"
+            )
+        if run.frozen_weights == "int8":
+            raise LabError("shard_frozen cannot share out int8 weights; use frozen_weights: bfloat16 with it")
+        if self.paradigm.reads_by_content:
+            raise LabError(
+                "shard_frozen needs devices that compute every layer equally often, and how often "
+                f"{type(self.paradigm).__name__} reads depends on what is in a batch"
+            )
+
     def save_memory(self, module: Paradigm) -> None:
         """Let a module of this run, which has its backbone, compute again what need not be kept, and keep less of what is frozen."""
+        module.shards_frozen = self.run.shard_frozen
         if self.run.gradient_checkpointing and not module.backbone.recomputes:
             module.backbone.recompute()
         module.backbone.keep_frozen(self.run.frozen_weights)
@@ -172,8 +199,8 @@ def _check_strategy(name: str) -> None:
     if any(word in name for word in ("fsdp", "deepspeed", "model_parallel")):
         raise LabError(
             f"trainer.strategy {name!r} keeps a part of the parameters on each device, and gradients are clipped, states compared and "
-            "what moved is stored by whole parameters here. Use ddp; where memory is short, frozen_weights, gradient_checkpointing "
-            "and micro_batches."
+            "what moved is stored by whole parameters here. Use ddp with --shard_frozen true, which keeps a part of what is frozen on "
+            "each; where memory is short, also frozen_weights, gradient_checkpointing and micro_batches."
         )
 
 

@@ -3,12 +3,14 @@
 import json
 import multiprocessing
 import os
+import subprocess
 import sys
 import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
+import torch
 import yaml
 
 from prompt_lab import settings
@@ -55,6 +57,22 @@ def words(out: Path, *more: str, model: str = "PatternTuning") -> list[str]:
     given += [w for k, v in DATA.items() for w in (f"--data.{k}", str(v))]
     given += [w for k, v in TRAINER.items() for w in (f"--trainer.{k}", str(v))]
     return [*given, *more]
+
+
+def on_two_devices(out: Path, model: str, *more: str) -> Path:
+    """Run the real command line, which Lightning starts once more for the second device; the folder of the run."""
+    given = ("--data.k", "3", "--data.batch_size", "4", "--trainer.max_steps", "6", *more)
+    command = [sys.executable, "-m", "prompt_lab.cli", *words(out, *given, model=model)]
+    command += ["--trainer.devices", "2", "--trainer.strategy", "ddp"]
+    ran = subprocess.run(command, capture_output=True, text=True, timeout=300, stdin=subprocess.DEVNULL)
+    assert ran.returncode == 0, ran.stderr
+    assert ran.stdout.count("test/acc") == 1, "one process speaks"
+    (path,) = out.rglob("record.json")
+    return path.parent
+
+
+def log_probabilities(folder: Path) -> torch.Tensor:
+    return torch.tensor([r["log_probabilities"] for r in lines(folder / "predictions.jsonl")])
 
 
 def suite(folder: Path, name: str = "suite", **keys: Any) -> Path:

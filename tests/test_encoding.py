@@ -1,5 +1,7 @@
 """From an example to token ids: as the tokenizer itself would write them, and only fields are ever shortened."""
 
+from collections.abc import Iterator
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -10,7 +12,8 @@ from hypothesis import strategies as st
 from prompt_lab.backbones.kinds import CausalReader, MaskedReader
 from prompt_lab.backbones.reader import Plan, Reader, Row
 from prompt_lab.batch import Encoded, Example
-from prompt_lab.data.encoded import EncodedExample, collate
+from prompt_lab.data import encoded as in_memory
+from prompt_lab.data.encoded import EncodedExample, collate, encoded
 from prompt_lab.data.encoding import Encoder
 from prompt_lab.errors import LabError
 from prompt_lab.templates import Template
@@ -456,3 +459,65 @@ class TestTrace:
     def test_of_a_template_without_a_mask(self) -> None:
         marks = {mark for _, mark in encoder("bert", "{text_a}").trace(Example({"text_a": "the film"}))}
         assert marks == {""}
+
+
+class TestKeptInMemory:
+    TEXTS = (Example({"text_a": "a film"}, 0), Example({"text_a": "a good film"}, 1))
+
+    @pytest.fixture(autouse=True)
+    def nothing_kept(self) -> Iterator[None]:
+        in_memory.forget()
+        yield
+        in_memory.forget()
+
+    def test_what_is_the_same_is_tokenised_once(self) -> None:
+        first = encoded(encoder("bert", "{text_a} It was {mask}."), self.TEXTS)
+        assert encoded(encoder("bert", "{text_a} It was {mask}."), list(self.TEXTS)) is first
+
+    @pytest.mark.parametrize(
+        "changed",
+        [
+            {"pattern": "{text_a} It is {mask}."},
+            {"pattern": "{text_a}"},
+            {"max_length": 99},
+            {"answers": 2},
+            {"family": "roberta"},
+        ],
+    )
+    def test_another_encoder_misses_it(self, changed: dict[str, Any]) -> None:
+        usual = {"family": "bert", "pattern": "{text_a} It was {mask}."}
+        first = encoded(encoder(**usual), self.TEXTS)
+        other = encoder(**{**usual, **changed})
+        assert encoded(other, self.TEXTS) is not first
+        assert encoded(other, self.TEXTS) == other.encode(self.TEXTS)
+
+    def test_other_examples_miss_it(self) -> None:
+        """Another text, label, soft label or order, a text fewer, and labels that are not to be told."""
+        one = encoder("bert", "{text_a} It was {mask}.")
+        first, last = self.TEXTS
+        lists = [
+            self.TEXTS, [first, replace(last, fields={"text_a": "a bad film"})], [first, replace(last, label=0)],
+            [first, replace(last, soft=(0.5, 0.5))], [last, first], [first],
+        ]  # fmt: skip
+        found = [encoded(one, some) for some in lists] + [encoded(one, self.TEXTS, labels=False)]
+        assert len({id(some) for some in found}) == len(lists) + 1
+        assert [e.label for e in found[-1]] == [-100, -100]
+
+    def test_no_more_tokens_are_kept_than_there_is_room_for(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        one = encoder("bert", "{text_a}")
+        first, last = (encoded(one, [text]) for text in self.TEXTS)
+        monkeypatch.setattr(in_memory, "LIMIT", sum(e.length for e in (*first, *last)))
+        again = [encoded(one, [text]) for text in self.TEXTS]
+        assert again[0] is first
+        assert again[1] is last
+        encoded(one, [replace(self.TEXTS[0], label=1)])
+        assert encoded(one, self.TEXTS[1:]) is last
+        assert encoded(one, self.TEXTS[:1]) is not first, "what was used longest ago goes first"
+
+    def test_a_list_that_is_too_long_is_kept_alone(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(in_memory, "LIMIT", 1)
+        one = encoder("bert", "{text_a}")
+        first = encoded(one, self.TEXTS)
+        assert encoded(one, self.TEXTS) is first, "every pass asks for it"
+        encoded(one, self.TEXTS[:1])
+        assert encoded(one, self.TEXTS) is not first

@@ -2,6 +2,7 @@
 
 import json
 import os
+import resource
 import signal
 import sys
 import threading
@@ -14,6 +15,7 @@ import pytest
 import ray
 
 from prompt_lab import cli, engines, grid, suite
+from prompt_lab.engines import work
 from prompt_lab.engines.ray import Ray
 from prompt_lab.engines.slurm import Slurm
 from prompt_lab.engines.work import perform
@@ -191,6 +193,27 @@ def test_what_another_process_has_in_hand_is_waited_for(tmp_path: Path) -> None:
     assert [folder for group in given for folder, _ in group] == [str(found[1].folder)]
     assert done == {found[1]}
     assert outcome.ran == 1
+
+
+@pytest.mark.parametrize(
+    ("hard", "raised"), [(4096, (2256, 4096)), (resource.RLIM_INFINITY, (2256, resource.RLIM_INFINITY)), (1024, None)]
+)
+def test_a_large_suite_may_hold_all_its_locks(
+    hard: int, raised: tuple[int, int] | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    set_to: list[tuple[int, int]] = []
+    monkeypatch.setattr(resource, "getrlimit", lambda which: (1024, hard))
+    monkeypatch.setattr(resource, "setrlimit", lambda which, limits: set_to.append(limits))
+    work._allow_open(100)
+    assert not set_to, "there is room for a hundred"
+    if raised is None:
+        with pytest.raises(
+            LabError, match=r"2000 runs takes a lock on each, and this process may have 1024 files open"
+        ):
+            work._allow_open(2000)
+    else:
+        work._allow_open(2000)
+        assert set_to == [raised]
 
 
 @pytest.mark.parametrize(

@@ -1,8 +1,6 @@
 """A run and its record: complete, true, repeatable, honest about what it used."""
 
 import json
-import subprocess
-import sys
 from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
@@ -445,35 +443,21 @@ def test_callbacks_of_the_users_own_are_called(tmp_path: Path, given: Any) -> No
     assert "lr-AdamW" in (run.folder / "metrics.csv").read_text().split("\n")[0]
 
 
-def on_two_devices(out: Path, model: str, *more: str) -> Path:
-    """Run the real command line, which Lightning starts once more for the second device; the folder of the run."""
-    given = ("--data.k", "3", "--data.batch_size", "4", "--trainer.max_steps", "6", "--model.tuning", "Full")
-    given += ("--model.tuning.dropout", "false", "--model.tuning.learning_rate", "1e-3", *more)
-    command = [sys.executable, "-m", "prompt_lab.cli", *runs.words(out, *given, model=model)]
-    command += ["--trainer.devices", "2", "--trainer.strategy", "ddp"]
-    ran = subprocess.run(command, capture_output=True, text=True, timeout=300, stdin=subprocess.DEVNULL)
-    assert ran.returncode == 0, ran.stderr
-    assert ran.stdout.count("test/acc") == 1, "one process speaks"
-    (path,) = out.rglob("record.json")
-    return path.parent
-
-
-def log_probabilities(folder: Path) -> torch.Tensor:
-    return torch.tensor([r["log_probabilities"] for r in runs.lines(folder / "predictions.jsonl")])
+FULL = ("--model.tuning", "Full", "--model.tuning.dropout", "false", "--model.tuning.learning_rate", "1e-3")
 
 
 @pytest.mark.parametrize(
     ("model", "answer"), [("PatternTuning", ("Words",)), ("FineTuning", ("Head", "--model.answer.dropout", "0"))]
 )
 def test_two_devices_give_what_one_gives(tmp_path: Path, model: str, answer: tuple[str, ...]) -> None:
-    folder = on_two_devices(tmp_path / "two", model, "--model.answer", *answer)
+    folder = runs.on_two_devices(tmp_path / "two", model, *FULL, "--model.answer", *answer)
     two = json.loads((folder / "record.json").read_text())
     one = done(runs.experiment(tmp_path / "one", two["settings"]))
     assert two["settings"] == one.record["settings"], "a finished run stays finished on another number of devices"
     assert two["data"] == one.record["data"]
-    found = log_probabilities(folder)
+    found = runs.log_probabilities(folder)
     assert len(found) == 16
-    assert torch.allclose(found, log_probabilities(one.folder), atol=1e-5)
+    assert torch.allclose(found, runs.log_probabilities(one.folder), atol=1e-5)
     for key in ("steps", "trained_parameters", "stored_bytes"):
         assert two["cost"][key] == one.record["cost"][key]
     assert two["cost"]["tokens"]["train"] == one.record["cost"]["tokens"]["train"], "counted over both"
@@ -484,8 +468,8 @@ def test_two_devices_give_what_one_gives(tmp_path: Path, model: str, answer: tup
 
 def test_two_devices_that_cannot_share_evenly_give_what_one_gives(tmp_path: Path) -> None:
     """Six examples in batches of four: in two parts on each device, the last batch of two leaves two parts without a row."""
-    folder = on_two_devices(tmp_path / "two", "PatternTuning", "--model.answer", "Words", "--micro_batches", "2")
+    folder = runs.on_two_devices(tmp_path / "two", "PatternTuning", *FULL, "--micro_batches", "2")
     two = json.loads((folder / "record.json").read_text())
     assert two["cost"]["steps"] == 6
     one = done(runs.experiment(tmp_path / "one", merged(two["settings"], {"micro_batches": 1})))
-    assert torch.allclose(log_probabilities(folder), log_probabilities(one.folder), atol=1e-5)
+    assert torch.allclose(runs.log_probabilities(folder), runs.log_probabilities(one.folder), atol=1e-5)

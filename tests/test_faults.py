@@ -1,5 +1,7 @@
 """A suite that is killed again and again, or loses what it needs on the way, ends with the results of one that was left in peace."""
 
+import errno
+import os
 import random
 import signal
 import time
@@ -68,6 +70,32 @@ def test_killed_at_twenty_moments(tmp_path: Path) -> None:
         assert (record.parent / "examples.jsonl").read_text() == (other.parent / "examples.jsonl").read_text()
         told = [[line["predicted"] for line in runs.lines(p.parent / "predictions.jsonl")] for p in (record, other)]
         assert told[0] == told[1]
+
+
+def test_a_disk_that_fills_up_stops_the_suite_and_loses_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The disk has room for the first record; what says why a run failed finds none either."""
+    path, out = runs.suite(tmp_path, seeds=[0, 1, 2]), tmp_path / "out"
+    written = os.fsync
+
+    def fsync(handle: int) -> None:
+        if stamps(out):
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        written(handle)
+
+    with monkeypatch.context() as full:
+        full.setattr(os, "fsync", fsync)
+        assert cli.main(["compare", str(path), "--out", str(out)]) == 2
+    said = capsys.readouterr().err
+    assert "No space left on device. Free some space or choose another folder with --out." in said
+    assert "Traceback" not in said
+    before = stamps(out)
+    assert len(before) == 1
+    assert not list(out.rglob(".*.*")), "nothing half written is left"
+    assert cli.main(["compare", str(path), "--out", str(out)]) == 0
+    assert "1 finished before, 2 run now, 0 failed" in capsys.readouterr().out
+    assert {p: stamps(out)[p] for p in before} == before
 
 
 def test_a_hub_that_is_out_of_reach_fails_its_cells_alone(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -301,7 +301,7 @@ def test_a_backbone_is_loaded_once(tmp_path: Path, monkeypatch: pytest.MonkeyPat
     loaded: list[str] = []
     real = tiny.Tiny.model
     monkeypatch.setattr(tiny.Tiny, "model", lambda self: loaded.append(self.name) or real(self))
-    load._load_backbone.cache_clear()
+    load.forget()
     path = runs.suite(tmp_path, tasks=[TOY, FLIPPED], paradigms=["fine_tuning", "pattern_tuning"],
                       backbones=["tiny-masked", "tiny-causal"], settings={"model": {"init_args": {"template": 2}}})  # fmt: skip
     assert compare(path, tmp_path / "out") == 0

@@ -9,9 +9,11 @@ import lightning.pytorch as pl
 import torch
 from torch.nn import functional as F
 
-from prompt_lab.backbones.load import _load_backbone, load_backbone
+from prompt_lab.backbones import load
+from prompt_lab.backbones.load import load_backbone
 from prompt_lab.batch import Encoded, Example
-from prompt_lab.data.encoded import _ENCODED, collate, encoded
+from prompt_lab.data import encoded as in_memory
+from prompt_lab.data.encoded import collate, encoded
 from prompt_lab.data.few_shot import FewShotData
 from prompt_lab.data.passes import ShuffledBatches
 from prompt_lab.experiment import Experiment, Run
@@ -41,8 +43,8 @@ def experiment(
 
 def forget() -> None:
     """Forget loaded weights and tokenised texts, for comparison with what loads and tokenises every time."""
-    _load_backbone.cache_clear()
-    _ENCODED.clear()
+    load.forget()
+    in_memory.forget()
 
 
 def ours(make: Callable[[], Paradigm], trainer: dict[str, Any] | None = None, **settings: Any) -> dict[str, Any]:

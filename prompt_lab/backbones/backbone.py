@@ -69,6 +69,7 @@ class Backbone(nn.Module):
         self._origin: list[Self] = []  # in a list, or it would be a part of this module
         self._beside: list[tuple[nn.Module, nn.Module]] = []
         self.company: Company | None = None
+        self.is_sharded = False
         self._memory: Memory | None = None
 
     def fresh(self) -> Self:
@@ -357,7 +358,7 @@ class DecoderBackbone(Backbone):
 
     def _front(self, batch: Inputs) -> AbstractContextManager[None]:
         """Where there are no gradients, no rows of other runs, and nothing was added that might read a row as a whole (gates do)."""
-        is_apart = self.company is None and self.memory.depth <= 0
+        is_apart = self.company is None and self.memory.depth <= 0 and not self.is_sharded
         if torch.is_grad_enabled() or not is_apart or not self._keeps_keys or (length := shared(batch)) < LEAST:
             return nullcontext()
         if self.pretrained != {name for name, _ in self.named_parameters()}:

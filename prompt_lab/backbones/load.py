@@ -65,6 +65,11 @@ def _load_backbone(name: str, as_written: Stamps) -> Backbone:
     return load_anew(name)
 
 
+def forget() -> None:
+    """Let go of the backbone that is kept."""
+    _load_backbone.cache_clear()
+
+
 def load_anew(name: str) -> Backbone:
     """A backbone with its weights, in evaluation mode, beside the one that ``load_backbone`` keeps."""
     source = checkpoint(name)

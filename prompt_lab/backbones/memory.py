@@ -71,10 +71,11 @@ class Memory:
 
     def _is_of_use(self) -> bool:
         """Whether layers may be skipped, or it is not known yet which; forgets what is no longer true."""
-        if not self.layers or self._backbone.training or self._backbone.recomputes:
+        backbone = self._backbone
+        if not self.layers or backbone.training or backbone.recomputes or backbone.is_sharded:
             return False
         trained, written = [], 0
-        for parameter in self._backbone.parameters():
+        for parameter in backbone.parameters():
             trained.append(parameter.requires_grad)
             written += 0 if parameter.requires_grad or parameter.is_inference() else parameter._version
         if (tuple(trained), written) != (self._trained, self._written):

@@ -1,7 +1,7 @@
 """Encoded examples, what makes them, and how they become a batch."""
 
 from collections import OrderedDict
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -70,19 +70,47 @@ def filled(example: EncodedExample, width: int) -> list[Row]:
     return [example.rows[min(g, len(example.rows) - 1)] for g in range(width)]
 
 
-_ENCODED: OrderedDict[Any, list[EncodedExample]] = OrderedDict()
-_KEPT = 8
+LIMIT = 2**23
+"""Tokens that are kept in memory, each in a list of Python's: about a third of a gigabyte."""
+
+
+class _Kept:
+    """Encoded lists of examples, the last used of them."""
+
+    def __init__(self) -> None:
+        self._found: OrderedDict[Any, list[EncodedExample]] = OrderedDict()
+        self._tokens: dict[Any, int] = {}
+
+    def get(self, key: Any, make: Callable[[], list[EncodedExample]]) -> list[EncodedExample]:
+        if key not in self._found:
+            made = make()
+            self._tokens[key] = sum(len(row.input_ids) + len(row.decoder_ids) for one in made for row in one.rows)
+            self._found[key] = made
+            while len(self._found) > 1 and sum(self._tokens.values()) > LIMIT:
+                del self._tokens[self._found.popitem(last=False)[0]]
+        self._found.move_to_end(key)
+        return self._found[key]
+
+    def clear(self) -> None:
+        self._found.clear()
+        self._tokens.clear()
+
+
+_KEPT = _Kept()
 
 
 def encoded(encoder: Encodes, examples: Sequence[Example], *, labels: bool = True) -> list[EncodedExample]:
-    """The encoded examples, kept in memory so that all seeds of a suite share one tokenised test set."""
+    """The encoded examples, kept in memory so that all seeds of a suite share one tokenised test set.
+
+    They are known by all that an encoder says its rows depend on, by the texts with their labels, and by whether labels are told.
+    """
     key = (encoder.key, fingerprint(examples), labels)
-    if key not in _ENCODED:
-        _ENCODED[key] = encoder.encode(examples, labels=labels)
-        while len(_ENCODED) > _KEPT:
-            _ENCODED.popitem(last=False)
-    _ENCODED.move_to_end(key)
-    return _ENCODED[key]
+    return _KEPT.get(key, lambda: encoder.encode(examples, labels=labels))
+
+
+def forget() -> None:
+    """Forget all encoded examples."""
+    _KEPT.clear()
 
 
 def collate(examples: Sequence[EncodedExample], reader: Reader) -> Encoded:

@@ -258,8 +258,10 @@ class FewShotData(pl.LightningDataModule):
         return (self.trainer.global_rank, self.trainer.world_size) if self.trainer else (0, 1)
 
     def _grouped(self, rows: list[EncodedExample], encoder: Encodes, part: tuple[int, int]) -> DataLoader[Any]:
-        """Batches of one device's share; where there are fewer rows than devices, some read the first row again."""
+        """Batches of one device's share. All have as many rows: where they cannot be shared evenly, some read one row again."""
         rows = sorted(rows, key=lambda row: -row.length)
+        most = -(-len(rows) // part[1])
         rows = rows[part[0] :: part[1]] or rows[:1]
+        rows += rows[-1:] * (most - len(rows))
         batches: Any = [rows[i : i + self.eval_batch_size] for i in range(0, len(rows), self.eval_batch_size)]
         return DataLoader(batches, batch_size=None, collate_fn=partial(collate, reader=encoder.reader))

@@ -11,6 +11,7 @@ from torchmetrics.classification import MulticlassAccuracy
 
 from prompt_lab import folding, optimizing
 from prompt_lab.answers import Answer
+from prompt_lab.backbones import sharding
 from prompt_lab.backbones.backbone import Backbone
 from prompt_lab.backbones.reader import Reader
 from prompt_lab.batch import Encoded, Example
@@ -75,6 +76,12 @@ class Paradigm(Learner):
 
     learns_labels: ClassVar[bool] = True
     """Whether the module that is tested was itself fitted to the labelled examples; a student learns from its teachers instead."""
+
+    reads_by_content: ClassVar[bool] = False
+    """Whether it depends on what is in a batch how often the backbone reads: devices that share one out must do so equally often."""
+
+    shards_frozen = False
+    """Whether each of several devices keeps a part of what is frozen."""
 
     def __init__(
         self,
@@ -168,6 +175,13 @@ class Paradigm(Learner):
         return {}
 
     # ---------------------------------------------------------------- Lightning
+
+    def configure_model(self) -> None:
+        """Share out what is frozen over the devices, where that is wanted; the processes know each other by now."""
+        if self.shards_frozen:
+            if not self.backbone.is_sharded:
+                sharding.shard(self.backbone, self.trainer.strategy.root_device)
+            sharding.leave_to_their_layers(self)
 
     def forward(self, batch: Encoded) -> Tensor:
         """Label scores [B, C]; their softmax is the distribution over labels."""

@@ -42,6 +42,8 @@ class MultitaskPrompt(Paradigm):
         warmup: fraction of all steps over which the learning rate rises from zero.
     """
 
+    reads_by_content = True  # once for each task that has examples in a batch
+
     def __init__(
         self,
         tasks: list[str] | None = None,
