@@ -22,6 +22,7 @@ from prompt_lab.paradigms.fine_tuning import FineTuning
 from prompt_lab.paradigms.pattern_tuning import PatternTuning
 from prompt_lab.progress import Bars
 from prompt_lab.reporting import delta, scores
+from prompt_lab.reporting.cost import peak_memory
 from prompt_lab.running import execute
 from prompt_lab.tasks import load_task
 from prompt_lab.testing.subject import TOY, Subject
@@ -242,6 +243,14 @@ def test_cost_counts_what_was_read(tmp_path: Path) -> None:
     assert set(seconds) == {"prepare", "load", "fit", "test", "total"}
     assert seconds["total"] == pytest.approx(sum(v for k, v in seconds.items() if k != "total"))
     assert all(v > 0 for v in seconds.values())
+
+
+def test_the_peak_of_memory_is_that_of_what_computed(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A run on the CPU of a machine with a GPU, which has allocated nothing."""
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "max_memory_allocated", lambda device=None: 7)
+    assert peak_memory(torch.device("cuda:0")) == 7
+    assert peak_memory(torch.device("cpu")) > 10**7
 
 
 def test_steps_are_the_optimizer_s(tmp_path: Path) -> None:
