@@ -19,7 +19,7 @@ from prompt_lab.reporting.results import Results
 from prompt_lab.reporting.tracking import Tracker, loggers
 from prompt_lab.selection import choosing
 from prompt_lab.selection.regimes import regime
-from prompt_lab.trainer import in_software, quiet
+from prompt_lab.trainer import quiet, slow_bfloat16
 
 
 class Beside(Protocol):
@@ -57,7 +57,7 @@ def execute(
     meter = Meter() if beside is None else Meter(beside.size, beside.clock)
     with meter.phase("prepare"), quiet():
         experiment.check()
-    if advice := in_software(experiment.trainer):
+    if advice := slow_bfloat16(experiment.trainer):
         bars.say_once(advice)
     with quiet(), interruptible():
         experiment = choosing.chosen(experiment, meter, bars)

@@ -1,6 +1,7 @@
 """Lightning's trainer as every experiment uses it, and its quiet."""
 
 import logging
+import platform
 import warnings
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -48,18 +49,26 @@ def make_trainer(given: Mapping[str, Any], **ours: Any) -> pl.Trainer:
     return trainer
 
 
-def in_software(given: Mapping[str, Any]) -> str:
-    """What to do where a trainer would compute in bfloat16 on a CPU that has no such arithmetic; empty where all is well.
+def slow_bfloat16(given: Mapping[str, Any]) -> str:
+    """What to do where a trainer would compute in bfloat16 on a CPU to which that is no help; empty where all is well.
 
-    PyTorch multiplies such matrices number by number then: 0.9 against 125 GFLOP/s in float32 on two cores with AVX2 alone.
+    Without such arithmetic PyTorch multiplies matrices number by number: 0.9 against 125 GFLOP/s in float32 on two cores with AVX2
+    alone. With vectors of it but no matrix units (AVX-512 without AMX) a whole run took 1.5 times as long as in float32: what is won
+    where matrices are multiplied is lost where numbers are turned into others.
     """
     is_cpu = given.get("accelerator", "auto") == "cpu" or not torch.accelerator.is_available()
-    if is_cpu and str(given.get("precision")).startswith("bf16") and not _multiplies_bfloat16():
-        return (
-            f"this CPU has no arithmetic for bfloat16: {given['precision']} takes many times as long as float32 here. "
-            "Use --trainer.precision 32-true (of a suite: --with trainer.precision=32-true)."
-        )
-    return ""
+    if not is_cpu or not str(given.get("precision")).startswith("bf16"):
+        return ""
+    if not _multiplies_bfloat16():
+        slow = "this CPU has no arithmetic for bfloat16", "many times as long as"
+    elif platform.machine().lower() in ("x86_64", "amd64") and not torch.cpu._is_amx_tile_supported():
+        slow = "this CPU has no matrix units for bfloat16 (AMX)", "longer than"
+    else:
+        return ""
+    return (
+        f"{slow[0]}: {given['precision']} takes {slow[1]} float32 here. "
+        "Use --trainer.precision 32-true (of a suite: --with trainer.precision=32-true)."
+    )
 
 
 @cache

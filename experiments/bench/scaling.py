@@ -24,7 +24,7 @@ from prompt_lab.tuning.soft_prompt import SoftPrompt
 Make = Callable[[Any], Any]
 CLASSES = """from prompt_lab.tasks import Task
 from prompt_lab.tasks.files import Files
-TASK = Task(source=Files(train={path!r}, test={path!r}, allow_overlap=True), labels={labels!r},
+TASK = Task(source=Files(train={train!r}, test={test!r}), labels={labels!r},
             label_words={{w: [w] for w in {labels!r}}}, templates=("{{text_a}} It was {{mask}}.",))
 """
 
@@ -50,10 +50,12 @@ def axes() -> dict[str, tuple[list[int], Make]]:
         drawn = FewShotData("bbc_news", seed=work.SEED).drawn
         texts = [" ".join(e.fields["text_a"].split()[:30]) for e in (*drawn.train, *drawn.unlabeled[:200])]
         with tempfile.TemporaryDirectory() as folder:
-            path, task = Path(folder, "texts.csv"), Path(folder, "classes.py")
-            with path.open("w", newline="") as file:
-                csv.writer(file).writerows([("text_a", "label"), *zip(texts, itertools.cycle(labels), strict=False)])
-            task.write_text(CLASSES.format(path=str(path), labels=labels))
+            files = {name: str(Path(folder, f"{name}.csv")) for name in ("train", "test")}
+            for name, some in zip(files, (texts[64:], texts[:64]), strict=True):
+                with Path(files[name]).open("w", newline="") as file:
+                    csv.writer(file).writerows([("text_a", "label"), *zip(some, itertools.cycle(labels), strict=False)])
+            task = Path(folder, "classes.py")
+            task.write_text(CLASSES.format(**files, labels=labels))
             work.ours(PatternTuning, few, task=str(task), k=4, test_size=64)
 
     def patterns(size: int) -> None:
