@@ -4,7 +4,7 @@ import gc
 import json
 import traceback
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager, suppress
+from contextlib import ExitStack, contextmanager, nullcontext, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
@@ -62,7 +62,7 @@ def run(cells: Sequence[Cell], bars: "Bars", at_once: int = AT_ONCE, elsewhere: 
     try:
         _check(waiting, bars)
         groups = _groups(waiting, at_once)
-        with _settled():
+        with _settled() if groups else nullcontext():
             done = (elsewhere or _Here()).run(groups, bars, outcome)
             for cell in waiting:
                 if cell not in done:
