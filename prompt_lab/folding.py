@@ -42,10 +42,10 @@ class Folded(nn.Module):
         each = getattr(self, EACH, None)
         return self()[None] if each is None else each(lambda folded: folded()[None])
 
-    def moved(self) -> float:
-        """How far it is from where it began, as a share of how long it was."""
+    def moved(self) -> Tensor:
+        """How far it is from where it began, as a share of how long it was; a number, left on its device."""
         with torch.no_grad():
-            return float((self() - self.start).norm() / self.start.norm().clamp_min(1e-12))
+            return (self() - self.start).norm() / self.start.norm().clamp_min(1e-12)
 
     def fold(self) -> None:
         """Keep what the encoder says, and forget it."""

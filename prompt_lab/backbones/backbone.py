@@ -69,7 +69,7 @@ class Backbone(nn.Module):
         self._origin: list[Self] = []  # in a list, or it would be a part of this module
         self._beside: list[tuple[nn.Module, nn.Module]] = []
         self.company: Company | None = None
-        self.is_sharded = False
+        self.recomputes = self.is_sharded = False
         self._memory: Memory | None = None
 
     def fresh(self) -> Self:
@@ -123,6 +123,7 @@ class Backbone(nn.Module):
             raise LabError(f"{type(self.model).__name__} does not support gradient checkpointing; leave it out")
         newer = getattr(self.model, "activation_checkpointing_enable", None)
         (newer or self.model.gradient_checkpointing_enable)({"use_reentrant": False})
+        self.recomputes = True
 
     def keep_frozen(self, weights: FrozenWeights) -> None:
         """How matrices that are not trained are kept.
@@ -142,14 +143,11 @@ class Backbone(nn.Module):
             if not parameter.requires_grad and parameter.ndim > 1 and parameter.dtype == torch.float32:
                 parameter.data = parameter.data.bfloat16()
 
-    @property
-    def recomputes(self) -> bool:
-        """Whether layers are computed again on the way back."""
-        return any(getattr(layer, "gradient_checkpointing", False) for layer in self.model.modules())
-
     def train(self, mode: bool = True) -> Self:
         """Train or not; between the two, weights may have been changed by hand."""
         forget()
+        if self._memory is not None:
+            self._memory.look_again()
         super().train(mode)
         if self.recomputes:
             from transformers.modeling_layers import GradientCheckpointingLayer

@@ -51,6 +51,7 @@ class Memory:
         self._known: dict[Any, Tensor] = {}
         self.size = 0
         self._trained: tuple[bool, ...] | None = None
+        self._is_idle = False
         self._written = 0
         self._fields = 1
 
@@ -69,10 +70,18 @@ class Memory:
                 yield True
             self._remember(keys, outputs, batch.attention_mask)
 
+    def look_again(self) -> None:
+        """Where no layer could be skipped: see in the next pass whether one can now."""
+        self._is_idle = False
+
     def _is_of_use(self) -> bool:
-        """Whether layers may be skipped, or it is not known yet which; forgets what is no longer true."""
+        """Whether layers may be skipped, or it is not known yet which; forgets what is no longer true.
+
+        To look at every parameter takes as long as some layers. Where there was nothing to skip, it is done again only once the
+        backbone has been set to train or not.
+        """
         backbone = self._backbone
-        if not self.layers or backbone.training or backbone.recomputes or backbone.is_sharded:
+        if self._is_idle or not self.layers or backbone.training or backbone.recomputes or backbone.is_sharded:
             return False
         trained, written = [], 0
         for parameter in backbone.parameters():
@@ -82,6 +91,7 @@ class Memory:
             self._trained, self._written = tuple(trained), written
             self._known.clear()
             self.size, self.depth = 0, -1
+        self._is_idle = self.depth == 0
         return self.depth > 0 or (self.depth < 0 and torch.is_grad_enabled())
 
     @contextmanager

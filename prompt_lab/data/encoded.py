@@ -5,6 +5,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
+import numpy
 import torch
 
 from prompt_lab.backbones.reader import Reader, Row
@@ -116,13 +117,14 @@ def forget() -> None:
 def collate(examples: Sequence[EncodedExample], reader: Reader) -> Encoded:
     """A batch, its rows padded to the longest among them."""
     rows = [r for e in examples for r in e.rows]
+    lengths = numpy.array([len(r.input_ids) for r in rows])
     labels = max(len(e.soft or ()) for e in examples)
     soft = [e.soft or (0.0,) * labels for e in examples] if labels else None
     view = [e.view for e in examples if e.view is not None]
     slots = max(len(r.slots) for r in rows)
     return Encoded(
         input_ids=_padded([r.input_ids for r in rows], reader.pad_id),
-        attention_mask=_padded([[1] * len(r.input_ids) for r in rows], 0),
+        attention_mask=torch.from_numpy((numpy.arange(lengths.max()) < lengths[:, None]).astype(numpy.int64)),
         slots=torch.tensor([r.slots + [-1] * (slots - len(r.slots)) for r in rows], dtype=torch.long).view(
             len(examples), len(rows) // len(examples), slots
         ),
@@ -137,5 +139,9 @@ def collate(examples: Sequence[EncodedExample], reader: Reader) -> Encoded:
 
 
 def _padded(rows: Sequence[Sequence[int]], value: int) -> torch.Tensor:
-    width = max(map(len, rows))
-    return torch.tensor([[*r, *[value] * (width - len(r))] for r in rows], dtype=torch.long)
+    found = numpy.full(
+        (len(rows), max(map(len, rows))), value, numpy.int64
+    )  # torch reads nested lists in three times the time
+    for place, row in zip(found, rows, strict=True):
+        place[: len(row)] = row
+    return torch.from_numpy(found)

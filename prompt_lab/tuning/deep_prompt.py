@@ -126,7 +126,7 @@ class DeepPrompt(Tuning):
             "prompt": {
                 "vectors": len(vectors.weight),
                 "numbers": vectors.weight.numel(),
-                "moved": round(vectors.moved(), 4),
+                "moved": round(float(vectors.moved()), 4),
             }
         }
 

@@ -123,7 +123,7 @@ class SoftPrompt(Tuning):
         nearest = virtual.nearest(backbone)
         lines = [f"soft {i}: " + ", ".join(f"{w} {c:.2f}" for w, c in row) for i, row in enumerate(nearest)]
         return {
-            "prompt": {"vectors": len(nearest), "moved": round(virtual.vectors.moved(), 4), "nearest": nearest},
+            "prompt": {"vectors": len(nearest), "moved": round(float(virtual.vectors.moved()), 4), "nearest": nearest},
             "shown": lines,
         }
 

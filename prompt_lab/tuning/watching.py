@@ -32,7 +32,7 @@ class PromptWatch(pl.Callback):
 
     def on_train_end(self, trainer: pl.Trainer, module: pl.LightningModule) -> None:
         """Warn if it has not moved."""
-        moved = self._prompt.moved()
+        moved = float(self._prompt.moved())
         if moved < STILL and trainer.global_step >= ENOUGH:
             warnings.warn(
                 f"the prompt has hardly moved: by {100 * moved:.2g} % of its length in {trainer.global_step} steps. "
