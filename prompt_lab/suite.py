@@ -93,8 +93,11 @@ def _settled() -> Iterator[None]:
 
 def failures(cells: Sequence[Cell]) -> list[Tree]:
     """What is recorded of the cells that failed."""
-    paths = [c.folder / files.FAILURE for c in cells]
-    return [json.loads(p.read_text(encoding="utf-8")) for p in paths if p.exists()]
+    found: list[Tree] = []
+    for cell in cells:
+        with suppress(FileNotFoundError):  # most have none; another process may have made a cell good just now
+            found.append(json.loads((cell.folder / files.FAILURE).read_text(encoding="utf-8")))
+    return found
 
 
 def records(cells: Sequence[Cell]) -> list[Tree]:
