@@ -168,8 +168,11 @@ def test_a_trained_weight_is_left_to_autocast() -> None:
 
 
 def test_what_is_computed_again_on_the_way_back_is_not_quickened() -> None:
-    backbone = load_backbone("tiny-masked").fresh().train()
+    """Also where a paradigm of somebody's own has turned it on in the model itself: it is seen when training begins."""
+    backbone = load_backbone("tiny-masked").fresh()
     backbone.model.gradient_checkpointing_enable()
+    backbone.train()
+    assert backbone.recomputes
     backbone.embeddings().weight.requires_grad_(True)
     gradients = []
     for _ in range(2):
@@ -178,5 +181,6 @@ def test_what_is_computed_again_on_the_way_back_is_not_quickened() -> None:
         backbone.hidden(_read(12)).sum().backward()
         gradients.append(backbone.embeddings().weight.grad.clone())
         backbone.model.gradient_checkpointing_disable()
+        backbone.train()
         backbone._quick = lambda batch: nullcontext()  # type: ignore[method-assign]
     torch.testing.assert_close(gradients[0], gradients[1])

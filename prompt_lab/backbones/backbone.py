@@ -149,6 +149,7 @@ class Backbone(nn.Module):
         if self._memory is not None:
             self._memory.look_again()
         super().train(mode)
+        self.recomputes = any(getattr(layer, "gradient_checkpointing", False) for layer in self.model.modules())
         if self.recomputes:
             from transformers.modeling_layers import GradientCheckpointingLayer
 
