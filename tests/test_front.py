@@ -57,7 +57,7 @@ class Seen:
 
 @pytest.mark.parametrize("name", CAUSAL)
 def test_the_same_from_fewer_tokens(name: str) -> None:
-    backbone, batch = made(name), rows()
+    backbone, batch = made(name).fresh(), rows()
     with torch.enable_grad():
         slots, hidden = backbone.slot_logits(batch).detach(), backbone.hidden(batch).detach()
     with torch.inference_mode(), Seen(backbone) as seen:
@@ -70,7 +70,7 @@ def test_the_same_from_fewer_tokens(name: str) -> None:
 
 @pytest.mark.parametrize("name", CAUSAL)
 def test_slots_may_lie_in_front(name: str) -> None:
-    backbone, batch = made(name), rows(slot=SHARED - 1)
+    backbone, batch = made(name).fresh(), rows(slot=SHARED - 1)
     with torch.enable_grad():
         wanted = backbone.slot_logits(batch).detach()
     with torch.no_grad():
