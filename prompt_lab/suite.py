@@ -4,7 +4,7 @@ import gc
 import json
 import traceback
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager, nullcontext, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
@@ -59,11 +59,12 @@ def run(cells: Sequence[Cell], bars: "Bars", at_once: int = AT_ONCE, elsewhere: 
     outcome.skipped = len(cells) - len(waiting)
     for _ in range(outcome.skipped):
         bars.cell_done()
+    if not waiting:
+        return outcome
     try:
         _check(waiting, bars)
-        groups = _groups(waiting, at_once)
-        with _settled() if groups else nullcontext():
-            done = (elsewhere or _Here()).run(groups, bars, outcome)
+        with _settled():
+            done = (elsewhere or _Here()).run(_groups(waiting, at_once), bars, outcome)
             for cell in waiting:
                 if cell not in done:
                     bars.say(f"waiting for {cell.title}, which another process has in hand")

@@ -11,7 +11,7 @@ from torch.nn import functional as F
 
 from prompt_lab.backbones.reader import Reader
 from prompt_lab.batch import Encoded
-from prompt_lab.data import few_shot, passes
+from prompt_lab.data import few_shot
 from prompt_lab.data.encoded import EncodedExample, collate
 from prompt_lab.paradigms.pattern_tuning import PatternTuning
 
@@ -37,7 +37,7 @@ def ways() -> Ways:
     """A run with each."""
 
     def at_fixed_length() -> None:
-        with mock.patch.object(few_shot, "collate", fixed), mock.patch.object(passes, "collate", fixed):
+        with mock.patch.object(few_shot, "collate", fixed):
             work.ours(PatternTuning, max_length=LENGTH)
 
     return {

@@ -9,6 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from prompt_lab.backbones.precision import multiplied_in
 from prompt_lab.backbones.standing import standing_in
 from prompt_lab.batch import Inputs
 
@@ -115,6 +116,5 @@ class Front:
 def _state(body: nn.Module) -> tuple[Any, ...]:
     """What keys and values depend on beside the tokens."""
     parameters = [*body.parameters(), *body.buffers()]
-    device = parameters[0].device.type
-    half = torch.get_autocast_dtype(device) if torch.is_autocast_enabled(device) else None
-    return half, *((p.data_ptr(), None if p.is_inference() else p._version) for p in parameters)
+    precision = multiplied_in(parameters[0].device.type)
+    return precision, *((p.data_ptr(), None if p.is_inference() else p._version) for p in parameters)

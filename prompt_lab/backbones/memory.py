@@ -9,6 +9,7 @@ from torch import Tensor, nn
 
 from prompt_lab.backbones.front import Front
 from prompt_lab.backbones.layers import layers_of
+from prompt_lab.backbones.precision import multiplied_in
 from prompt_lab.backbones.standing import standing_in
 from prompt_lab.batch import Inputs
 from prompt_lab.errors import LabError
@@ -171,8 +172,7 @@ def _hidden(output: Any) -> Tensor:
 
 def _keys(batch: Inputs) -> list[Any] | None:
     """All that the frozen layers' output depends on beside the weights, row by row; None where a row begins with padding."""
-    device = batch.input_ids.device.type
-    precision = torch.get_autocast_dtype(device) if torch.is_autocast_enabled(device) else None
+    precision = multiplied_in(batch.input_ids.device.type)
     mask_BT, ids_BT = batch.attention_mask.cpu(), batch.input_ids.cpu()
     if not bool(mask_BT[:, 0].all()):
         return None

@@ -10,6 +10,8 @@ from torch.nn import functional as F
 from torch.overrides import TorchFunctionMode
 from torch.utils.weak import WeakTensorKeyDictionary
 
+from prompt_lab.backbones.precision import multiplied_in
+
 SHORT = 192
 """Texts of up to so many tokens are short: about where the two ways to compute attention take as long."""
 
@@ -112,7 +114,7 @@ def _half(weight: Tensor) -> Tensor:
 
 
 def _is_half() -> bool:
-    return torch.is_autocast_enabled("cpu") and torch.get_autocast_dtype("cpu") == torch.bfloat16
+    return multiplied_in("cpu") == torch.bfloat16
 
 
 _OWN: dict[Callable[..., Any], Callable[..., Any]] = {

@@ -33,7 +33,7 @@ def shard(backbone: "Backbone", device: torch.device) -> None:
     for stack in backbone.stacks():
         for layer in layers_of(stack):
             trained = {p for p in layer.parameters() if p.requires_grad}
-            if len(trained) < len(list(layer.parameters())):
+            if not all(p.requires_grad for p in layer.parameters()):
                 fully_shard(layer, mesh=mesh, reshard_after_forward=True, ignored_params=trained)
     backbone.is_sharded = True
 

@@ -79,22 +79,20 @@ class _Kept:
     """Encoded lists of examples, the last used of them."""
 
     def __init__(self) -> None:
-        self._found: OrderedDict[Any, list[EncodedExample]] = OrderedDict()
-        self._tokens: dict[Any, int] = {}
+        self._found: OrderedDict[Any, tuple[list[EncodedExample], int]] = OrderedDict()
 
     def get(self, key: Any, make: Callable[[], list[EncodedExample]]) -> list[EncodedExample]:
         if key not in self._found:
             made = make()
-            self._tokens[key] = sum(len(row.input_ids) + len(row.decoder_ids) for one in made for row in one.rows)
-            self._found[key] = made
-            while len(self._found) > 1 and sum(self._tokens.values()) > LIMIT:
-                del self._tokens[self._found.popitem(last=False)[0]]
+            tokens = sum(len(row.input_ids) + len(row.decoder_ids) for one in made for row in one.rows)
+            self._found[key] = made, tokens
+            while len(self._found) > 1 and sum(size for _, size in self._found.values()) > LIMIT:
+                self._found.popitem(last=False)
         self._found.move_to_end(key)
-        return self._found[key]
+        return self._found[key][0]
 
     def clear(self) -> None:
         self._found.clear()
-        self._tokens.clear()
 
 
 _KEPT = _Kept()
@@ -139,9 +137,8 @@ def collate(examples: Sequence[EncodedExample], reader: Reader) -> Encoded:
 
 
 def _padded(rows: Sequence[Sequence[int]], value: int) -> torch.Tensor:
-    found = numpy.full(
-        (len(rows), max(map(len, rows))), value, numpy.int64
-    )  # torch reads nested lists in three times the time
+    # torch reads nested lists in three times the time
+    found = numpy.full((len(rows), max(map(len, rows))), value, numpy.int64)
     for place, row in zip(found, rows, strict=True):
         place[: len(row)] = row
     return torch.from_numpy(found)

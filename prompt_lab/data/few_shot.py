@@ -11,10 +11,11 @@ from typing import Any
 import lightning.pytorch as pl
 from torch.utils.data import DataLoader
 
-from prompt_lab.batch import Example
+from prompt_lab.backbones.reader import Reader
+from prompt_lab.batch import Encoded, Example
 from prompt_lab.data.batching import mixed, refuse_below_one, refuse_uneven
 from prompt_lab.data.encoded import EncodedExample, Encodes, collate, encoded
-from prompt_lab.data.passes import Passes, Rows, ShuffledBatches, shared_batch
+from prompt_lab.data.passes import Passes, Rows, ShuffledBatches
 from prompt_lab.data.reading import read
 from prompt_lab.data.sampling import Draw, K, ValidationSize, draw, fingerprint, shuffled
 from prompt_lab.errors import LabError
@@ -237,9 +238,7 @@ class FewShotData(pl.LightningDataModule):
             others = ShuffledBatches(len(beside), self.batch_size, self.order_seed, part, self.parts)
         sampler = Passes(batches, others, offset=len(train))
         rows = Rows(encoder, (*train, *beside), self.order_seed)
-        return DataLoader(
-            rows, batch_size=None, sampler=sampler, collate_fn=partial(shared_batch, reader=encoder.reader)
-        )
+        return DataLoader(rows, batch_size=None, sampler=sampler, collate_fn=partial(_part, reader=encoder.reader))
 
     def val_dataloader(self) -> DataLoader[Any]:
         """The validation examples, all on every device."""
@@ -260,8 +259,13 @@ class FewShotData(pl.LightningDataModule):
     def _grouped(self, rows: list[EncodedExample], encoder: Encodes, part: tuple[int, int]) -> DataLoader[Any]:
         """Batches of one device's share. All have as many rows: where they cannot be shared evenly, some read one row again."""
         rows = sorted(rows, key=lambda row: -row.length)
-        most = -(-len(rows) // part[1])
-        rows = rows[part[0] :: part[1]] or rows[:1]
-        rows += rows[-1:] * (most - len(rows))
+        rows += rows[-1:] * (-len(rows) % part[1])
+        rows = rows[part[0] :: part[1]]
         batches: Any = [rows[i : i + self.eval_batch_size] for i in range(0, len(rows), self.eval_batch_size)]
         return DataLoader(batches, batch_size=None, collate_fn=partial(collate, reader=encoder.reader))
+
+
+def _part(item: tuple[list[EncodedExample], float], reader: Reader) -> Encoded:
+    """A training batch, or a part of one, of what ``Rows`` gives."""
+    rows, share = item
+    return replace(collate(rows, reader), share=share)

@@ -1,16 +1,14 @@
 """The order of training: passes through the examples, cut into batches and shared out over devices."""
 
 from collections.abc import Iterator, Sequence
-from dataclasses import replace
 from typing import NamedTuple
 
 import torch
 from torch.utils.data import Dataset
 
-from prompt_lab.backbones.reader import Reader
-from prompt_lab.batch import Encoded, Example
+from prompt_lab.batch import Example
 from prompt_lab.data.batching import mixed
-from prompt_lab.data.encoded import EncodedExample, Encodes, collate
+from prompt_lab.data.encoded import EncodedExample, Encodes
 
 
 class Part(NamedTuple):
@@ -38,12 +36,6 @@ class Rows(Dataset[tuple[list[EncodedExample], float]]):
             self._rows = self._encoder.encode_pass(self._examples, number, mixed(self._seed, number))
             self._pass = number
         return [self._rows[i] for i in part.rows], part.share
-
-
-def shared_batch(item: tuple[list[EncodedExample], float], reader: Reader) -> Encoded:
-    """A batch of what ``Rows`` gives."""
-    rows, share = item
-    return replace(collate(rows, reader), share=share)
 
 
 class Passes:

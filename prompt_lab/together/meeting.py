@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 
 from prompt_lab.backbones.backbone import Backbone
+from prompt_lab.backbones.precision import multiplied_in
 from prompt_lab.batch import Encoded, Inputs
 from prompt_lab.paradigms import Paradigm
 from prompt_lab.together import rows
@@ -148,9 +149,8 @@ class Member:
         self._backbone = paradigm.backbone
         self._backbone.company = self
         if (first := self._meeting.first()) is not self:
-            rows.plan(
-                [first.backbone, self._backbone], self._meeting.most
-            )  # frees this one's frozen weights: two copies at a time
+            # frees this one's frozen weights: two copies at a time
+            rows.plan([first.backbone, self._backbone], self._meeting.most)
         self._ask(_SIT, (), self._settle)
 
     def hidden(self, batch: Inputs) -> Tensor:
@@ -176,16 +176,19 @@ class Member:
         self._stop_if_asked()
         if self._meeting.plan is None or not isinstance(batch, Encoded):
             return alone()
-        rows.share(
-            self._meeting.plan, [self._meeting.first().backbone, self.backbone]
-        )  # it may have come to a GPU just now
         device = batch.input_ids.device.type
         if device == "cpu" and not torch.is_grad_enabled():
             return (
                 alone()
             )  # batches of evaluation fill a CPU by themselves: five times 64 rows at once took it twice as long
-        half = torch.get_autocast_dtype(device) if torch.is_autocast_enabled(device) else None
-        mode = (torch.is_grad_enabled(), torch.is_inference_mode_enabled(), half, self.backbone.training)
+        # its weights may have come to a GPU just now
+        rows.share(self._meeting.plan, [self._meeting.first().backbone, self.backbone])
+        mode = (
+            torch.is_grad_enabled(),
+            torch.is_inference_mode_enabled(),
+            multiplied_in(device),
+            self.backbone.training,
+        )
         key = (what, *mode, batch.slots.shape[1], self._numbers(tokens))
         found = self._ask(key, (what, batch, tokens), self._read_for)
         return alone() if found is None else found
